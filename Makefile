@@ -1,0 +1,57 @@
+# make run    explore the design space of BitNet b1.58 2B4T and print the best cores
+# make test   lint, then the whole test suite (15 minutes on two processors)
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+JOBS ?= 2
+
+.DELETE_ON_ERROR:
+.PHONY: run test test-long lint bench calibrate train clean preflight
+
+run: preflight $(VENV)/.installed
+	@$(BIN)/hwgen sweep examples/bitnet-2b4t.yaml
+
+test: lint
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not long"
+
+test-long: lint
+	@$(BIN)/python -m pytest -n $(JOBS)
+
+lint: preflight $(VENV)/.installed-test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: preflight $(VENV)/.installed-test
+	@$(BIN)/python benchmarks/runner.py
+
+calibrate: preflight $(VENV)/.installed-test
+	@$(BIN)/hwgen calibrate generic
+
+train: preflight $(VENV)/.installed-train
+	@$(BIN)/python examples/digits/train.py
+
+preflight:
+	@sh scripts/preflight.sh $(PYTHON)
+
+$(VENV)/bin/python:
+	@echo "Creating the virtual environment .venv …" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing hwgen and its dependencies (a few minutes the first time) …" >&2
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing hwgen with its test tools (a few minutes the first time) …" >&2
+	@$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-train: pyproject.toml | $(VENV)/bin/python
+	@$(PIP) --editable '.[train]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) results build .pytest_cache .mypy_cache .ruff_cache

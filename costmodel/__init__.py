@@ -1,0 +1,1 @@
+"""Analytical area model of generated cores, its calibration, and exploration on top."""

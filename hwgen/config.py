@@ -1,0 +1,366 @@
+"""Configurations: frozen data that cannot be wrong, read from YAML with every fault explained."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from hwgen.codebook import Codebook, ternary
+from hwgen.number import FORMATS, IntFormat, Interval
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VERILOG_KEYWORDS = frozenset(
+    """always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign
+    default defparam design disable edge else end endcase endconfig endfunction endgenerate endmodule
+    endprimitive endspecify endtable endtask event for force forever fork function generate genvar
+    highz0 highz1 if ifnone incdir include initial inout input instance integer join large liblist
+    library localparam macromodule medium module nand negedge nmos nor noshowcancelled not notif0
+    notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup
+    pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg release repeat rnmos rpmos rtran
+    rtranif0 rtranif1 scalared showcancelled signed small specify specparam strong0 strong1 supply0
+    supply1 table task time tran tranif0 tranif1 tri tri0 tri1 triand trior trireg unsigned use
+    vectored wait wand weak0 weak1 while wire wor xnor xor bit byte logic int shortint longint
+    interface modport package program class struct union enum typedef import export""".split()
+)
+MAX_TABLE_PORTS = 1 << 24
+
+
+class HwgenError(Exception):
+    """A failure of the work, explained to the user: exit code 1."""
+
+
+class ConfigError(HwgenError):
+    """A wrong request, explained to the user: exit code 2. One fault per line."""
+
+
+class Strict(BaseModel):
+    """Base of every configuration: immutable, no coercion, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Pipeline(Strict):
+    """Pipeline registers of a core; 0 everywhere is one tile per cycle from combinational logic."""
+
+    build: Annotated[
+        int, Field(ge=0, le=8, description="levels of the sum DAG per register; 0: none")
+    ] = 0
+    fetch: Annotated[int, Field(ge=0, le=1, description="registers after the fetch multiplexers")] = 0
+    reduce: Annotated[
+        int, Field(ge=0, le=12, description="levels of the reduction tree per register; 0: none")
+    ] = 0
+
+
+class CoreConfig(Strict):
+    """One accelerator core for ternary weights and integer activations."""
+
+    format: Annotated[
+        Literal["hwgen.core/1"], Field(description="version of this file's meaning")
+    ] = "hwgen.core/1"
+    name: Annotated[
+        str | None,
+        Field(description="Verilog identifier of the top module; default: the file's stem"),
+    ] = None
+    kind: Annotated[
+        Literal["lut", "signflip", "multiplier"],
+        Field(
+            description="lut: tables of sums; signflip: each weight keeps, negates or drops its "
+            "activation; multiplier: full products"
+        ),
+    ]
+    act: Annotated[str, Field(description="activation format, int2 … int16")] = "int8"
+    codebook: Annotated[
+        Literal["ternary"] | None, Field(description="the weight groups a table accepts; lut only")
+    ] = None
+    mu: Annotated[
+        int, Field(ge=1, le=8, description="activations that share one table; lut only")
+    ] = 1
+    tables: Annotated[
+        int, Field(ge=1, le=4096, description="tables in parallel, each on its own group")
+    ]
+    ports: Annotated[
+        int, Field(ge=1, le=4096, description="fetch ports per table: outputs served at once")
+    ]
+    reuse: Annotated[
+        int,
+        Field(ge=1, le=4096, description="fetch cycles per build; accumulators per port"),
+    ] = 1
+    table: Annotated[
+        Literal["half", "full"] | None,
+        Field(description="half: entries up to sign (default); full: with negatives; lut only"),
+    ] = None
+    storage: Annotated[
+        Literal["wires", "registers"] | None,
+        Field(
+            description="wires: activations are held, sums are not registered (default); "
+            "registers: entries are held; lut only"
+        ),
+    ] = None
+    builder: Annotated[
+        Literal["minimal", "chain", "naive"] | None,
+        Field(
+            description="minimal: fewest adders at least depth (default); chain: prefix sums; "
+            "naive: each entry on its own; lut only"
+        ),
+    ] = None
+    pipeline: Pipeline = Pipeline()
+    acc_bits: Annotated[
+        int | None,
+        Field(ge=2, le=64, description="accumulator width, bits; default: exact, never overflows"),
+    ] = None
+    acc_overflow: Annotated[
+        Literal["wrap", "saturate"] | None,
+        Field(description="what an accumulator narrower than exact does; required exactly then"),
+    ] = None
+    max_in_features: Annotated[
+        int, Field(ge=1, le=1 << 20, description="longest dot product of a layer")
+    ] = 32768
+    max_out_features: Annotated[
+        int, Field(ge=1, le=1 << 20, description="most outputs of a layer")
+    ] = 32768
+
+    @field_validator("act")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value not in FORMATS:
+            raise ValueError(f"should be one of {_range_text(list(FORMATS))}")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _identifier(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_identifier(value)
+        return value
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Self:
+        if self.kind != "lut":
+            for field in ("mu", "codebook", "table", "storage", "builder"):
+                if field in self.model_fields_set and getattr(self, field) not in (None, 1):
+                    raise ValueError(
+                        f"{field}: belongs to kind lut, a {self.kind} core has no tables; "
+                        f"remove it, not {getattr(self, field)!r}"
+                    )
+            if self.pipeline.build:
+                raise ValueError(
+                    f"pipeline.build: a {self.kind} core builds nothing; should be 0, "
+                    f"not {self.pipeline.build}"
+                )
+        if self.kind == "lut" and self.pipeline.build and self.storage != "registers":
+            raise ValueError(
+                "pipeline.build: tables on wires have no registers to cut; should be 0 "
+                f"(or storage: registers), not {self.pipeline.build}"
+            )
+        size = self.tables * self.ports * (len(self.book.entries) + 1)
+        if size > MAX_TABLE_PORTS:
+            raise ValueError(
+                f"tables × ports × (entries + 1): should be at most {MAX_TABLE_PORTS}, not {size}; "
+                "make mu, tables or ports smaller"
+            )
+        if self.max_in_features < self.tile_n:
+            raise ValueError(
+                f"max_in_features: should be at least tables × mu = {self.tile_n}, "
+                f"not {self.max_in_features}"
+            )
+        if self.max_out_features < self.ports:
+            raise ValueError(
+                f"max_out_features: should be at least ports = {self.ports}, "
+                f"not {self.max_out_features}"
+            )
+        self._check_accumulator()
+        return self
+
+    def _check_accumulator(self) -> None:
+        if self.acc_bits is None:
+            if self.acc_overflow is not None:
+                raise ValueError(
+                    "acc_overflow: the default accumulator is exact and never overflows; remove it "
+                    "or give acc_bits"
+                )
+        elif self.acc_bits < self.exact_acc_bits and self.acc_overflow is None:
+            raise ValueError(
+                f"acc_bits: {self.acc_bits} bits can overflow (exact is {self.exact_acc_bits}); "
+                "say acc_overflow: wrap or saturate"
+            )
+        elif self.acc_bits >= self.exact_acc_bits and self.acc_overflow is not None:
+            raise ValueError(
+                f"acc_overflow: {self.acc_bits} bits never overflow (exact is "
+                f"{self.exact_acc_bits}); remove it"
+            )
+
+    @property
+    def number(self) -> IntFormat:
+        """Format of one activation."""
+        return FORMATS[self.act]
+
+    @property
+    def book(self) -> Codebook:
+        """The codebook of one table; that of single weights for the other kinds."""
+        return ternary(self.mu)
+
+    @property
+    def half_table(self) -> bool:
+        """True where entries are stored up to sign and negated when fetched."""
+        return self.kind == "signflip" or (self.kind == "lut" and self.table != "full")
+
+    @property
+    def registered_table(self) -> bool:
+        return self.storage == "registers"
+
+    @property
+    def builder_name(self) -> str:
+        return self.builder or "minimal"
+
+    @property
+    def tile_n(self) -> int:
+        """Inputs consumed by one tile: n = L·µ."""
+        return self.tables * self.mu
+
+    @property
+    def tile_m(self) -> int:
+        """Outputs served by one tile: m = K."""
+        return self.ports
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of the key stream per table and port and tile: a key, or one full weight."""
+        return self.number.bits if self.kind == "multiplier" else self.book.key_bits
+
+    @property
+    def max_in_tiles(self) -> int:
+        return -(-self.max_in_features // self.tile_n)
+
+    @property
+    def max_out_tiles(self) -> int:
+        return -(-self.max_out_features // self.tile_m)
+
+    @property
+    def term(self) -> Interval:
+        """Range of one activation times one weight; both ends are reached."""
+        acts = Interval(self.number.lowest, self.number.highest)
+        if self.kind == "multiplier":
+            corners = [a * w for a in (acts.low, acts.high) for w in (acts.low, acts.high)]
+            return Interval(min(corners), max(corners))
+        return acts.union(-acts).union(Interval(0, 0))
+
+    @property
+    def exact_acc_bits(self) -> int:
+        """Signed bits that hold every sum of ``max_in_features`` terms, all at either end."""
+        return self.term.times(self.max_in_features).bits
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of one accumulator and of one output, bits."""
+        return self.exact_acc_bits if self.acc_bits is None else self.acc_bits
+
+
+def check_identifier(name: str) -> None:
+    """Raise ValueError unless ``name`` can name a Verilog module."""
+    if not IDENTIFIER.fullmatch(name) or name in VERILOG_KEYWORDS or keyword.iskeyword(name):
+        raise ValueError("should be a Verilog identifier (letters, digits, _; no keyword)")
+
+
+ModelT = TypeVar("ModelT", bound=Strict)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error, not a silent choice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool | None):
+                continue
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; ConfigError if it cannot be read or is no mapping."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path.name}:{mark.line + 1}" if mark else path.name
+        raise ConfigError(f"{where}: is not YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path.name}: should be a mapping of keys to values, not {content!r}")
+    return content
+
+
+def validate(model: type[ModelT], content: dict[str, Any], where: str) -> ModelT:
+    """``content`` as a ``model``; ConfigError with one line per fault, each starting ``where``."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        faults = (explain(model, where, fault) for fault in error.errors())
+        raise ConfigError("\n".join(faults)) from None
+
+
+def load(model: type[ModelT], path: Path) -> ModelT:
+    """Read one configuration from YAML; every fault in the file is reported at once."""
+    return validate(model, read_yaml(path), path.name)
+
+
+def load_core(path: Path) -> CoreConfig:
+    """Read one core; its ``name`` defaults to the file's stem."""
+    core = load(CoreConfig, path)
+    if core.name is not None:
+        return core
+    try:
+        check_identifier(path.stem)
+    except ValueError as error:
+        raise ConfigError(
+            f"{path.name}: name: {error}, not {path.stem!r} (taken from the file's name); give name"
+        ) from None
+    return core.model_copy(update={"name": path.stem})
+
+
+def explain(model: type[Strict], where: str, fault: ErrorDetails) -> str:
+    """One line for one fault: where, field, what is legal, what was found, what to do."""
+    name = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        known = _fields_at(model, fault["loc"][:-1])
+        close = get_close_matches(str(fault["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+        return f"{where}: unknown key {name!r}; {hint}"
+    if fault["type"] == "missing":
+        return f"{where}: {name}: is required; add it"
+    if fault["type"] == "value_error":
+        message = str(fault["ctx"]["error"])
+        if not name:
+            return f"{where}: {message}"
+    else:
+        message = fault["msg"].lower()
+    return f"{where}: {name}: {message}, not {fault['input']!r}"
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The field names of ``model``, or of its nested model at ``loc``."""
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        if field is not None and isinstance(field.annotation, type):
+            model = field.annotation
+    return list(model.model_fields)
+
+
+def _range_text(names: list[str]) -> str:
+    return f"{names[0]} … {names[-1]}"

@@ -1,0 +1,1 @@
+"""Amaranth components of a core; each builds what `hwgen.structure` decided."""

@@ -1,0 +1,1 @@
+"""Golden references, quantisers, checkpoint readers and simulation of generated cores."""
