@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,22 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from hwgen.codebook import Codebook, ternary
-from hwgen.number import FORMATS, IntFormat, Interval
+from hwgen.keywords import KEYWORDS
+from hwgen.number import FORMATS, Interval, IntFormat
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-VERILOG_KEYWORDS = frozenset(
-    """always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign
-    default defparam design disable edge else end endcase endconfig endfunction endgenerate endmodule
-    endprimitive endspecify endtable endtask event for force forever fork function generate genvar
-    highz0 highz1 if ifnone incdir include initial inout input instance integer join large liblist
-    library localparam macromodule medium module nand negedge nmos nor noshowcancelled not notif0
-    notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup
-    pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg release repeat rnmos rpmos rtran
-    rtranif0 rtranif1 scalared showcancelled signed small specify specparam strong0 strong1 supply0
-    supply1 table task time tran tranif0 tranif1 tri tri0 tri1 triand trior trireg unsigned use
-    vectored wait wand weak0 weak1 while wire wor xnor xor bit byte logic int shortint longint
-    interface modport package program class struct union enum typedef import export""".split()
-)
 MAX_TABLE_PORTS = 1 << 24
 
 
@@ -52,7 +39,9 @@ class Pipeline(Strict):
     build: Annotated[
         int, Field(ge=0, le=8, description="levels of the sum DAG per register; 0: none")
     ] = 0
-    fetch: Annotated[int, Field(ge=0, le=1, description="registers after the fetch multiplexers")] = 0
+    fetch: Annotated[
+        int, Field(ge=0, le=1, description="registers after the fetch multiplexers")
+    ] = 0
     reduce: Annotated[
         int, Field(ge=0, le=12, description="levels of the reduction tree per register; 0: none")
     ] = 0
@@ -179,6 +168,11 @@ class CoreConfig(Strict):
         return self
 
     def _check_accumulator(self) -> None:
+        if self.acc_bits is not None and self.acc_bits < self.term_bits:
+            raise ValueError(
+                f"acc_bits: should hold at least one fetched term, {self.term_bits} bits, "
+                f"not {self.acc_bits}"
+            )
         if self.acc_bits is None:
             if self.acc_overflow is not None:
                 raise ValueError(
@@ -252,6 +246,18 @@ class CoreConfig(Strict):
         return acts.union(-acts).union(Interval(0, 0))
 
     @property
+    def term_bits(self) -> int:
+        """Width of what one port fetches from one table, bits.
+
+        B + ⌈log2 µ⌉ for a half table, whose entries leave as one's complements with a carry;
+        B + ⌊log2 µ⌋ + 1 for a full one; 2·B for a product.
+        """
+        if self.kind == "multiplier":
+            return 2 * self.number.bits
+        group = self.term.times(self.mu)
+        return Interval(group.low, group.high - self.half_table).bits
+
+    @property
     def exact_acc_bits(self) -> int:
         """Signed bits that hold every sum of ``max_in_features`` terms, all at either end."""
         return self.term.times(self.max_in_features).bits
@@ -264,7 +270,7 @@ class CoreConfig(Strict):
 
 def check_identifier(name: str) -> None:
     """Raise ValueError unless ``name`` can name a Verilog module."""
-    if not IDENTIFIER.fullmatch(name) or name in VERILOG_KEYWORDS or keyword.iskeyword(name):
+    if not IDENTIFIER.fullmatch(name) or name in KEYWORDS:
         raise ValueError("should be a Verilog identifier (letters, digits, _; no keyword)")
 
 

@@ -56,4 +56,6 @@ class Interval:
     @property
     def bits(self) -> int:
         """Width of the narrowest two's-complement word that holds both ends, bits."""
-        return max((~self.low if self.low < 0 else self.low).bit_length(), self.high.bit_length()) + 1
+        return (
+            max((~self.low if self.low < 0 else self.low).bit_length(), self.high.bit_length()) + 1
+        )

@@ -1,0 +1,106 @@
+"""Accumulate: sums over the tiles of a dot product."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib.wiring import In, Out
+
+from hwgen.rtl.base import Unit
+from hwgen.rtl.words import add, data_register, fit, word
+from hwgen.structure import AccumulateSpec
+
+
+class Accumulate(Unit):
+    """The ``reuse`` accumulators of one port, and their one adder.
+
+    On an edge with ``write`` set, the accumulator that ``index`` names becomes itself (0 on the
+    first n-tile: the old value is masked, never cleared) plus total + carry. With one accumulator
+    it is also the output. With more, the last n-tile's sums load the output register instead.
+    Latency 1 cycle, one tile per cycle. Exact; a narrower accumulator wraps modulo 2^sum_bits, or
+    is clamped to its range after every n-tile where ``saturate``.
+
+    Members
+    -------
+    total : In(signed(word_bits))
+    carry : In(1), only with carries
+    first : In(1)
+        This is the first n-tile of its outputs.
+    index : In(range(reuse)), only with several accumulators
+    write : In(reuse)
+        Bit d loads accumulator d.
+    finish : In(1), only with several accumulators
+        Loads the output register.
+    sum : Out(signed(sum_bits))
+    """
+
+    def __init__(self, spec: AccumulateSpec) -> None:
+        overflow = "saturating" if spec.saturate else "modulo 2^width"
+        self.summary = (
+            f"{spec.reuse} accumulators of {spec.sum_bits} bits ({overflow}) with one adder."
+        )
+        members = {
+            "total": In(signed(spec.word_bits)),
+            "first": In(1),
+            "write": In(spec.reuse),
+            "sum": Out(signed(spec.sum_bits)),
+        }
+        if spec.carry:
+            members["carry"] = In(1)
+        if spec.reuse > 1:
+            members |= {"index": In(spec.index_bits), "finish": In(1)}
+        super().__init__(spec, members)
+
+    def body(self) -> Module:
+        spec: AccumulateSpec = self.spec
+        m = Module()
+        accumulators = [
+            data_register(f"acc_{d}" if spec.reuse > 1 else "acc", spec.sum_bits)
+            for d in range(spec.reuse)
+        ]
+        old = word("old", spec.sum_bits)
+        if spec.reuse == 1:
+            m.d.comb += old.eq(accumulators[0])
+        else:
+            with m.Switch(self.index):
+                for d, accumulator in enumerate(accumulators[:-1]):
+                    with m.Case(d):
+                        m.d.comb += old.eq(accumulator)
+                with m.Default():
+                    m.d.comb += old.eq(accumulators[-1])
+        start = Signal(signed(spec.sum_bits), name="start")
+        keep = Signal(name="keep")
+        m.d.comb += [
+            keep.eq(~self.first),
+            start.eq(old.as_unsigned() & keep.replicate(spec.sum_bits)),
+        ]
+        carry = self.carry if spec.carry else None
+        bits = spec.adder_bits
+        updated = add(m, "updated", fit(start, bits), fit(self.total, bits), bits, carry)
+        if spec.saturate:
+            updated = self._clamp(m, updated)
+        for d, accumulator in enumerate(accumulators):
+            with m.If(self.write[d]):
+                m.d.sync += accumulator.eq(updated)
+        if spec.reuse == 1:
+            m.d.comb += self.sum.eq(accumulators[0])
+        else:
+            held = data_register("sum_r", spec.sum_bits)
+            with m.If(self.finish):
+                m.d.sync += held.eq(updated)
+            m.d.comb += self.sum.eq(held)
+        return m
+
+    def _clamp(self, m: Module, updated: Signal) -> Signal:
+        """``updated`` limited to the accumulator's range: it overflows where its top bits differ."""
+        bits = self.spec.sum_bits
+        top = updated[bits - 1 :]
+        overflows = Signal(name="overflows")
+        m.d.comb += overflows.eq(top.any() & ~top.all())
+        clamped = word("clamped", bits)
+        positive = Signal(name="positive")
+        limit = Cat(positive.replicate(bits - 1), updated[-1])
+        m.d.comb += [
+            positive.eq(~updated[-1]),
+            clamped.eq(Mux(overflows, limit, updated[:bits])),
+        ]
+        return clamped

@@ -1,0 +1,109 @@
+"""The base of every component, and the platform under which each distinct one is emitted once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Value
+from amaranth.lib import wiring
+
+
+class Spec(Protocol):
+    """What a unit builds: frozen, hashable, with a name that tells it from every other one."""
+
+    @property
+    def module_name(self) -> str: ...
+
+
+class Unit(wiring.Component):
+    """A component that is one Verilog module.
+
+    ``spec`` decides everything: two units of one type with equal specs are the same module.
+    Under a simulator the unit is its `body`; under an `Emission` it is an instance of the module
+    that the emission converts once. `summary` becomes the comment above the module.
+    """
+
+    summary: str
+
+    def __init__(self, spec: Spec, members: dict[str, wiring.Member]) -> None:
+        self.spec = spec
+        super().__init__(members)
+
+    def body(self) -> Module:
+        raise NotImplementedError
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        if isinstance(platform, Emission):
+            return platform.instance(self)
+        return self.body()
+
+    def flat_ports(self) -> dict[str, tuple[Value, wiring.Flow]]:
+        """Port name to value and direction, nested names joined by two underscores."""
+        return {
+            "__".join(map(str, path)): (Value.cast(value), member.flow)
+            for path, member, value in self.signature.flatten(self)
+        }
+
+
+class _Body(Elaboratable):
+    """A unit that elaborates to its body, whatever the platform."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.signature = unit.signature
+
+    def __getattr__(self, member: str) -> object:
+        return getattr(self.unit, member)
+
+    def elaborate(self, platform: object) -> Module:
+        return self.unit.body()
+
+
+@dataclass(frozen=True)
+class EmittedModule:
+    """One distinct module: RTLIL text, the ports that it has, and the comment above it."""
+
+    name: str
+    rtlil: str
+    ports: frozenset[str]
+    summary: str
+
+
+@dataclass
+class Emission:
+    """Collects each distinct unit once, children before parents; a fresh one per core."""
+
+    modules: dict[str, EmittedModule] = field(default_factory=dict)
+    _keys: dict[str, tuple[type, Spec]] = field(default_factory=dict)
+
+    def convert(self, unit: Unit) -> EmittedModule:
+        """Register ``unit``, and below it all that it contains, and return its module."""
+        name = unit.spec.module_name
+        key = (type(unit), unit.spec)
+        if self._keys.setdefault(name, key) != key:
+            raise AssertionError(
+                f"two different units are called {name}: {self._keys[name]}, {key}"
+            )
+        if name not in self.modules:
+            text = rtlil.convert(_Body(unit), name=name, platform=self, emit_src=False)
+            ports = re.findall(r"^  wire .*\b(?:input|output) \d+ .*\\(\S+)$", text, re.MULTILINE)
+            if "\\rst [" not in text:  # Declared, never read: nothing in it is reset.
+                ports = [port for port in ports if port != "rst"]
+            self.modules[name] = EmittedModule(name, text, frozenset(ports), unit.summary)
+        return self.modules[name]
+
+    def instance(self, unit: Unit) -> Instance:
+        """An instance of the unit's module; clock and reset only where the module has them."""
+        module = self.convert(unit)
+        connections: dict[str, object] = {
+            ("i_" if flow == wiring.In else "o_") + name: value
+            for name, (value, flow) in unit.flat_ports().items()
+        }
+        if "clk" in module.ports:
+            connections["i_clk"] = ClockSignal()
+        if "rst" in module.ports:
+            connections["i_rst"] = ResetSignal()
+        return Instance(module.name, **connections)

@@ -1,0 +1,214 @@
+"""Control: the loop nest's counters and every handshake of a core."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from hwgen.rtl.base import Unit
+from hwgen.structure import TOKEN_BITS, ControlSpec
+
+
+def command_layout(spec: ControlSpec) -> data.StructLayout:
+    """A run: tokens, then tiles of inputs, then tiles of outputs; each at least 1."""
+    return data.StructLayout(
+        {"tokens": TOKEN_BITS, "in_tiles": spec.in_tile_bits, "out_tiles": spec.out_tile_bits}
+    )
+
+
+class Control(Unit):
+    """Loop counters over token, block, n-tile and tile of the block, and the handshakes.
+
+    A tile issues when a run is active, its table is there, its keys are there and the result
+    stage is free or being freed; a command is taken when idle or as the last tile of the run
+    before issues, so that queued runs follow without a gap. The tile pipeline moves as one: it
+    stands while a result waits. Only valid bits and ``running`` are reset.
+
+    Members
+    -------
+    command, command_valid : In; command_ready : Out
+        The next run.
+    acts_valid : In; acts_ready : Out
+        The activation stream, one beat per build.
+    keys_valid : In; keys_ready : Out
+        The key stream, one beat per tile.
+    sums_valid, sums_last : Out; sums_ready : In
+        The result stream; ``last`` on a token's final beat.
+    build_load : Out(build_stages), absent without build stages
+        Loads of the build registers, the first one nearest to the activations.
+    tile_load : Out(tile_stages), absent without tile stages
+        Loads of the registers between fetch and accumulators.
+    first, index, write, finish : Out
+        As in Accumulate, for the tile that reaches the accumulators.
+    """
+
+    def __init__(self, spec: ControlSpec) -> None:
+        self.summary = (
+            f"Loop counters and handshakes: {spec.reuse} tiles per block, {spec.build_stages} "
+            f"build stages, {spec.tile_stages} tile stages."
+        )
+        members = {
+            "command": In(command_layout(spec)),
+            "command_valid": In(1),
+            "command_ready": Out(1),
+            "acts_valid": In(1),
+            "acts_ready": Out(1),
+            "keys_valid": In(1),
+            "keys_ready": Out(1),
+            "sums_valid": Out(1),
+            "sums_last": Out(1),
+            "sums_ready": In(1),
+            "first": Out(1),
+            "write": Out(spec.reuse),
+        }
+        if spec.build_stages:
+            members["build_load"] = Out(spec.build_stages)
+        if spec.tile_stages:
+            members["tile_load"] = Out(spec.tile_stages)
+        if spec.reuse > 1:
+            members |= {"index": Out(spec.index_bits), "finish": Out(1)}
+        super().__init__(spec, members)
+
+    def body(self) -> Module:
+        spec: ControlSpec = self.spec
+        m = Module()
+        running, issue, step = signals("running", "issue", "step")
+        table_valid, accept, ends_run = signals("table_valid", "accept", "ends_run")
+        m.d.comb += [
+            step.eq(self.sums_ready | ~self.sums_valid),
+            self.keys_ready.eq(running & table_valid & step),
+            issue.eq(self.keys_valid & self.keys_ready),
+            self.command_ready.eq(ends_run | ~running),
+            accept.eq(self.command_valid & self.command_ready),
+        ]
+        with m.If(self.command_ready):
+            m.d.sync += running.eq(self.command_valid)
+        tag, ends_table = self._count(m, accept, issue, ends_run)
+        self._build_stages(m, table_valid, issue & ends_table)
+        self._tile_stages(m, issue, step, tag)
+        return m
+
+    def _count(
+        self, m: Module, accept: Signal, issue: Signal, ends_run: Signal
+    ) -> tuple[dict[str, Signal], Signal]:
+        """The loop nest: the tag of the tile that issues, and whether it is its table's last.
+
+        ``in_tile`` and ``index`` come back to 0 at the end of every run by themselves.
+        """
+        spec: ControlSpec = self.spec
+        in_tiles = counter("in_tiles", spec.in_tile_bits)
+        out_tiles = counter("out_tiles", spec.out_tile_bits)
+        tokens_left = counter("tokens_left", TOKEN_BITS)
+        tiles_left = counter("tiles_left", spec.out_tile_bits)  # Of this token, with this block.
+        in_tile = Signal(spec.in_tile_bits, name="in_tile")
+        next_in_tile = Signal(spec.in_tile_bits, name="next_in_tile")
+        tokens_after = Signal(TOKEN_BITS, name="tokens_after")
+        tiles_after = Signal(spec.out_tile_bits, name="tiles_after")
+        first, last_in, last_block = signals("first_in_tile", "last_in_tile", "last_block")
+        ends_table, ends_block, ends_token = signals("ends_table", "ends_block", "ends_token")
+        tag = {"first": first, "last_in": last_in, "last": ends_token}
+        m.d.comb += [
+            next_in_tile.eq(in_tile + 1),
+            tokens_after.eq(tokens_left - 1),
+            tiles_after.eq(tiles_left - spec.reuse),
+            first.eq(in_tile == 0),
+            last_in.eq(next_in_tile == in_tiles),
+            ends_block.eq(issue & ends_table & last_in),
+            ends_token.eq(ends_block & last_block),
+            ends_run.eq(ends_token & (tokens_after == 0)),
+        ]
+        if spec.reuse == 1:
+            m.d.comb += [ends_table.eq(1), last_block.eq(tiles_after == 0)]
+        else:
+            index = Signal(spec.index_bits, name="tile_index")
+            next_index = Signal(spec.index_bits + 1, name="next_index")
+            m.d.comb += [
+                next_index.eq(index + 1),
+                last_block.eq(tiles_left <= spec.reuse),
+                ends_table.eq((next_index == spec.reuse) | (next_index == tiles_left)),
+            ]
+            with m.If(issue):
+                m.d.sync += index.eq(Mux(ends_table, 0, next_index[: spec.index_bits]))
+            tag["index"] = index
+        with m.If(accept):
+            m.d.sync += [
+                in_tiles.eq(self.command.in_tiles),
+                out_tiles.eq(self.command.out_tiles),
+                tokens_left.eq(self.command.tokens),
+                tiles_left.eq(self.command.out_tiles),
+            ]
+        with m.Else():
+            with m.If(ends_block):
+                m.d.sync += tiles_left.eq(Mux(last_block, out_tiles, tiles_after))
+            with m.If(ends_token):
+                m.d.sync += tokens_left.eq(tokens_after)
+        with m.If(issue & ends_table):
+            m.d.sync += in_tile.eq(Mux(last_in, 0, next_in_tile))
+        return tag, ends_table
+
+    def _build_stages(self, m: Module, table_valid: Signal, release: Value) -> None:
+        """Valid bits of the build registers; a stage takes a beat when it is free or freed."""
+        spec: ControlSpec = self.spec
+        released = Signal(name="table_released")
+        m.d.comb += released.eq(release)
+        valids = signals(*(f"build_valid_{s}" for s in range(spec.build_stages)))
+        free: Value = released
+        for stage in reversed(range(spec.build_stages)):
+            valid = valids[stage]
+            source = valids[stage - 1] if stage else self.acts_valid
+            moves = Signal(name=f"build_free_{stage}")
+            m.d.comb += [moves.eq(free | ~valid), self.build_load[stage].eq(moves & source)]
+            with m.If(moves):
+                m.d.sync += valid.eq(source)
+            free = moves
+        m.d.comb += [
+            self.acts_ready.eq(free),
+            table_valid.eq(valids[-1] if valids else self.acts_valid),
+        ]
+
+    def _tile_stages(self, m: Module, issue: Signal, step: Signal, tag: dict[str, Signal]) -> None:
+        """Valid bits and tags down to the accumulators, and the result's valid bit."""
+        spec: ControlSpec = self.spec
+        valid: Value = issue
+        for stage in range(spec.tile_stages):
+            load = valid if stage == 0 else step & valid
+            m.d.comb += self.tile_load[stage].eq(load)
+            held = {name: counter(f"{name}_{stage}", len(tag[name])) for name in tag}
+            with m.If(self.tile_load[stage]):
+                m.d.sync += [held[name].eq(tag[name]) for name in tag]
+            next_valid = Signal(name=f"tile_valid_{stage}")
+            with m.If(step):
+                m.d.sync += next_valid.eq(valid)
+            valid, tag = next_valid, held
+        enters, finishes = signals("enters", "finishes")
+        m.d.comb += [
+            enters.eq(step & valid),
+            finishes.eq(enters & tag["last_in"]),
+            self.first.eq(tag["first"]),
+        ]
+        with m.If(step):
+            m.d.sync += self.sums_valid.eq(finishes)
+        last = counter("sums_last_r", 1)
+        with m.If(finishes):
+            m.d.sync += last.eq(tag["last"])
+        m.d.comb += self.sums_last.eq(last)
+        if spec.reuse == 1:
+            m.d.comb += self.write.eq(enters)
+        else:
+            m.d.comb += [self.index.eq(tag["index"]), self.finish.eq(finishes)]
+            stays = Signal(name="stays")
+            m.d.comb += [
+                stays.eq(enters & ~tag["last_in"]),
+                self.write.eq(Cat(stays & (tag["index"] == d) for d in range(spec.reuse))),
+            ]
+
+
+def signals(*names: str) -> list[Signal]:
+    """One-bit signals of these names."""
+    return [Signal(name=name) for name in names]
+
+
+def counter(name: str, bits: int) -> Signal:
+    """A register without reset: something loads it before anything reads it."""
+    return Signal(bits, name=name, reset_less=True)

@@ -1,0 +1,216 @@
+"""The core: tables, ports and control behind four streams."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, signed
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out
+
+from hwgen.rtl.accumulate import Accumulate
+from hwgen.rtl.base import Unit
+from hwgen.rtl.build import Build
+from hwgen.rtl.control import Control, command_layout
+from hwgen.rtl.fetch import Fetch, Product
+from hwgen.rtl.reduce import Reduce
+from hwgen.rtl.words import act_shape
+from hwgen.structure import FetchSpec, PortSpec, Structure, TableSpec
+
+
+class Table(Unit):
+    """One table: its build and its fetch ports. For the baselines, one group of activations.
+
+    Members
+    -------
+    acts : In(mu x number)
+    build_load : In(build stages), absent without
+    fetch_load : In(1), only where the fetch is registered
+    keys : In(ports x key_bits)
+        Port 0 lowest.
+    terms : Out(ports x signed(term_bits))
+    carries : Out(ports), only for half tables
+        The term of port k is terms[k] + carries[k].
+    """
+
+    def __init__(self, spec: TableSpec) -> None:
+        build, fetch = spec.build, spec.fetch
+        what = "table" if isinstance(fetch, FetchSpec) else "activation"
+        self.summary = f"One {what} and its {spec.ports} ports."
+        members = {
+            "acts": In(data.ArrayLayout(act_shape(build.number), build.mu)),
+            "keys": In(data.ArrayLayout(fetch.key_bits, spec.ports)),
+            "terms": Out(data.ArrayLayout(signed(fetch.term_bits), spec.ports)),
+        }
+        if build.cuts:
+            members["build_load"] = In(len(build.cuts))
+        if fetch.registered:
+            members["fetch_load"] = In(1)
+        if isinstance(fetch, FetchSpec) and fetch.half:
+            members["carries"] = Out(spec.ports)
+        super().__init__(spec, members)
+
+    def body(self) -> Module:
+        spec: TableSpec = self.spec
+        m = Module()
+        source = self.acts.as_value()
+        if spec.has_build:
+            m.submodules.build = build = Build(spec.build)
+            m.d.comb += build.acts.eq(self.acts)
+            if spec.build.cuts:
+                m.d.comb += build.load.eq(self.build_load)
+            source = build.entries.as_value()
+        terms, carries = [], []
+        for k in range(spec.ports):
+            if isinstance(spec.fetch, FetchSpec):
+                port: Fetch | Product = Fetch(spec.build, spec.fetch)
+                m.d.comb += port.entries.eq(source)
+                if spec.fetch.half:
+                    carries.append(port.carry)
+            else:
+                port = Product(spec.fetch)
+                m.d.comb += port.act.eq(source)
+            m.submodules[f"fetch_{k}"] = port
+            m.d.comb += port.key.eq(self.keys[k])
+            if spec.fetch.registered:
+                m.d.comb += port.load.eq(self.fetch_load)
+            terms.append(port.term)
+        m.d.comb += self.terms.as_value().eq(Cat(*terms))
+        if carries:
+            m.d.comb += self.carries.eq(Cat(*carries))
+        return m
+
+
+class Port(Unit):
+    """One output port: the reduction over all tables and the accumulators behind it.
+
+    Members
+    -------
+    terms, carries : In
+        As in Reduce.
+    reduce_load : In(reduce cuts), absent without
+    first, index, write, finish : In
+        As in Accumulate.
+    sum : Out(signed(sum_bits))
+    """
+
+    def __init__(self, spec: PortSpec) -> None:
+        reduce, accumulate = spec.reduce, spec.accumulate
+        self.summary = f"One output: sum of {reduce.terms} terms, {accumulate.reuse} accumulators."
+        members = {
+            "terms": In(data.ArrayLayout(signed(reduce.term_bits), reduce.terms)),
+            "first": In(1),
+            "write": In(accumulate.reuse),
+            "sum": Out(signed(accumulate.sum_bits)),
+        }
+        if reduce.carry:
+            members["carries"] = In(reduce.terms)
+        if reduce.cuts:
+            members["reduce_load"] = In(len(reduce.cuts))
+        if accumulate.reuse > 1:
+            members |= {"index": In(accumulate.index_bits), "finish": In(1)}
+        super().__init__(spec, members)
+
+    def body(self) -> Module:
+        spec: PortSpec = self.spec
+        m = Module()
+        m.submodules.reduce = reduce = Reduce(spec.reduce)
+        m.submodules.accumulate = accumulate = Accumulate(spec.accumulate)
+        m.d.comb += [
+            reduce.terms.eq(self.terms),
+            accumulate.total.eq(reduce.total),
+            accumulate.first.eq(self.first),
+            accumulate.write.eq(self.write),
+            self.sum.eq(accumulate.sum),
+        ]
+        if spec.reduce.carry:
+            m.d.comb += [reduce.carries.eq(self.carries), accumulate.carry.eq(reduce.carry)]
+        if spec.reduce.cuts:
+            m.d.comb += reduce.load.eq(self.reduce_load)
+        if spec.accumulate.reuse > 1:
+            m.d.comb += [accumulate.index.eq(self.index), accumulate.finish.eq(self.finish)]
+        return m
+
+
+class Core(Unit):
+    """A core for matrix products with ternary weights (any weights for kind multiplier).
+
+    Throughput: one tile of L·µ inputs by K outputs per cycle while no stream stalls, across
+    blocks, tokens and queued runs. A run takes T · ⌈N/n⌉ · ⌈M/m⌉ + latency cycles. Exact, unless
+    the configuration asks for accumulators that wrap or saturate. The streams follow Amaranth's
+    rules: a producer's valid does not wait for ready, and holds with its payload until the
+    transfer. Any stream may stall at any time.
+
+    Members
+    -------
+    commands : In(stream of {tokens, in_tiles, out_tiles}), each at least 1
+        The next run is accepted while the one before drains.
+    acts : In(stream of [1][L·µ] activations)
+        Element i·n + l·µ + j at position l·µ + j of beat i; I beats per block, in the order
+        token, block, i. The last beat of a token is padded with zeros.
+    keys : In(stream of [K][L] keys)
+        One beat per tile, in the order token, block, i, d; table 0 of port 0 lowest. Kind
+        multiplier: one weight of the activation's format for each key.
+    sums : Out(stream of {sums: [1][K] signed(sum_bits), last})
+        One beat per tile of a block, during its last n-tile; ``last`` on a token's final beat.
+    """
+
+    def __init__(self, spec: Structure) -> None:
+        c = spec.config
+        self.summary = (
+            f"{c.kind} core: {c.act} activations, {c.tile_n} inputs x {c.tile_m} outputs per "
+            f"cycle, {spec.latency} cycles of latency."
+        )
+        acts = data.ArrayLayout(data.ArrayLayout(act_shape(c.number), c.tile_n), 1)
+        keys = data.ArrayLayout(data.ArrayLayout(c.weight_bits, c.tables), c.ports)
+        sums = data.ArrayLayout(data.ArrayLayout(signed(c.sum_bits), c.ports), 1)
+        super().__init__(
+            spec,
+            {
+                "commands": In(stream.Signature(command_layout(spec.control))),
+                "acts": In(stream.Signature(acts)),
+                "keys": In(stream.Signature(keys)),
+                "sums": Out(stream.Signature(data.StructLayout({"sums": sums, "last": 1}))),
+            },
+        )
+
+    def body(self) -> Module:
+        spec: Structure = self.spec
+        c = spec.config
+        m = Module()
+        m.submodules.control = control = Control(spec.control)
+        m.d.comb += [
+            control.command.eq(self.commands.payload),
+            control.command_valid.eq(self.commands.valid),
+            self.commands.ready.eq(control.command_ready),
+            control.acts_valid.eq(self.acts.valid),
+            self.acts.ready.eq(control.acts_ready),
+            control.keys_valid.eq(self.keys.valid),
+            self.keys.ready.eq(control.keys_ready),
+            self.sums.valid.eq(control.sums_valid),
+            control.sums_ready.eq(self.sums.ready),
+        ]
+        tables = [Table(spec.table) for _ in range(c.tables)]
+        ports = [Port(spec.port) for _ in range(c.ports)]
+        fetch_stages = int(spec.fetch.registered)
+        for l, table in enumerate(tables):
+            m.submodules[f"table_{l}"] = table
+            group = Cat(self.acts.payload[0][l * c.mu + j] for j in range(c.mu))
+            m.d.comb += table.acts.as_value().eq(group)
+            keys = Cat(self.keys.payload[k][l] for k in range(c.ports))
+            m.d.comb += table.keys.as_value().eq(keys)
+            if spec.build.cuts:
+                m.d.comb += table.build_load.eq(control.build_load)
+            if fetch_stages:
+                m.d.comb += table.fetch_load.eq(control.tile_load[0])
+        for k, port in enumerate(ports):
+            m.submodules[f"port_{k}"] = port
+            m.d.comb += port.terms.as_value().eq(Cat(table.terms[k] for table in tables))
+            if spec.reduce.carry:
+                m.d.comb += port.carries.eq(Cat(table.carries[k] for table in tables))
+            if spec.reduce.cuts:
+                m.d.comb += port.reduce_load.eq(control.tile_load[fetch_stages:])
+            m.d.comb += [port.first.eq(control.first), port.write.eq(control.write)]
+            if c.reuse > 1:
+                m.d.comb += [port.index.eq(control.index), port.finish.eq(control.finish)]
+        sums = Cat(port.sum for port in ports)
+        m.d.comb += self.sums.payload.as_value().eq(Cat(sums, control.sums_last))
+        return m

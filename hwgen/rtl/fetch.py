@@ -1,0 +1,112 @@
+"""Fetch: one weight group's contribution, selected by its key."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib.wiring import In, Out
+
+from hwgen.rtl.base import Unit
+from hwgen.rtl.build import table_layout
+from hwgen.rtl.words import act_shape, data_register, fit, word
+from hwgen.structure import BuildSpec, FetchSpec, ProductSpec
+
+
+class Fetch(Unit):
+    """The table entry a key names, negated where its sign bit says so.
+
+    Latency 0, or 1 cycle where ``registered``. No adder: a half table's entry leaves as its
+    one's complement where negated, and ``carry`` says that 1 is still to be added. The zero
+    group, and any illegal index, gives 0 (with the sign set: all ones and a carry, again 0).
+
+    Members
+    -------
+    entries : In({entry_i: signed(entry_bits[i])})
+    key : In(key_bits)
+        Sign in the most significant bit, index below.
+    load : In(1), only where registered
+    term : Out(signed(term_bits))
+    carry : Out(1), only for half tables
+        The value fetched is term + carry.
+    """
+
+    def __init__(self, build: BuildSpec, spec: FetchSpec) -> None:
+        self.summary = (
+            f"Fetch: selects one of {len(spec.keys())} entries, or 0, by a {spec.key_bits}-bit key"
+            + (
+                " and negates it by the key's sign: term + carry is the value."
+                if spec.half
+                else "."
+            )
+        )
+        members = {
+            "entries": In(table_layout(build)),
+            "key": In(spec.key_bits),
+            "term": Out(signed(spec.term_bits)),
+        }
+        if spec.half:
+            members["carry"] = Out(1)
+        if spec.registered:
+            members["load"] = In(1)
+        super().__init__(spec, members)
+
+    def body(self) -> Module:
+        spec: FetchSpec = self.spec
+        m = Module()
+        entry = word("entry", spec.term_bits)
+        with m.Switch(self.key[:-1] if spec.half else self.key):
+            for key, i in spec.keys():
+                with m.Case(key):
+                    m.d.comb += entry.eq(fit(self.entries[f"entry_{i}"], spec.term_bits))
+            with m.Default():
+                m.d.comb += entry.eq(0)
+        outputs = {"term": entry}
+        if spec.half:
+            sign = self.key[-1]
+            negated = Signal(spec.term_bits, name="negated")
+            m.d.comb += negated.eq(entry.as_unsigned() ^ sign.replicate(spec.term_bits))
+            outputs = {"term": negated.as_signed(), "carry": sign}
+        drive(self, m, outputs)
+        return m
+
+
+class Product(Unit):
+    """Activation × weight: the multiplier baseline's port. Full, exact product.
+
+    Latency 0, or 1 cycle where ``registered``.
+
+    Members
+    -------
+    act : In(number)
+    key : In(number), the weight, of the activation's format
+    load : In(1), only where registered
+    term : Out(signed(2 · bits))
+    """
+
+    def __init__(self, spec: ProductSpec) -> None:
+        self.summary = f"Full product of a {spec.number.name} activation and weight."
+        members = {
+            "act": In(act_shape(spec.number)),
+            "key": In(act_shape(spec.number)),
+            "term": Out(signed(spec.term_bits)),
+        }
+        if spec.registered:
+            members["load"] = In(1)
+        super().__init__(spec, members)
+
+    def body(self) -> Module:
+        m = Module()
+        product = word("product", self.spec.term_bits)
+        m.d.comb += product.eq(self.act * self.key)
+        drive(self, m, {"term": product})
+        return m
+
+
+def drive(unit: Unit, m: Module, outputs: dict) -> None:
+    """Connect the outputs of a unit, through registers that ``load`` loads where it has them."""
+    for name, value in outputs.items():
+        if unit.spec.registered:
+            register = data_register(f"{name}_r", len(value))
+            with m.If(unit.load):
+                m.d.sync += register.eq(value)
+            value = register
+        m.d.comb += getattr(unit, name).eq(value)

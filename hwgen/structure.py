@@ -1,0 +1,527 @@
+"""What a configuration means in hardware, decided once: widths, trees, cuts, latency, counts.
+
+The Amaranth components build what these specs say, and the cost model counts them. Every spec is
+frozen and hashable: two units with equal specs are one Verilog module.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from hwgen.codebook import Codebook, ternary
+from hwgen.config import CoreConfig
+from hwgen.dag import SumDag, sum_dag
+from hwgen.number import Interval, IntFormat
+from hwgen.primitive import Counts, Primitive, scaled
+
+TOKEN_BITS = 16
+"""Width of `commands.tokens`; a run has at most 2^16 - 1 tokens."""
+
+COMPONENTS = ("build", "tables", "fetch", "reduce", "accumulate", "control")
+
+
+def _cuts(levels: int, every: int) -> tuple[int, ...]:
+    """Levels after which a register stands, one after each ``every`` levels; none for 0."""
+    return tuple(range(every, levels + 1, every)) if every else ()
+
+
+@dataclass(frozen=True)
+class BuildSpec:
+    """One table: the sums of ``mu`` activations, and the registers that hold or cut them.
+
+    ``cuts`` are the DAG levels after which registers stand; the last one holds the table (or,
+    at level 0, the activations) while it serves its tiles.
+    """
+
+    number: IntFormat
+    mu: int
+    codebook: str
+    builder: str
+    half: bool
+    cuts: tuple[int, ...]
+
+    @property
+    def book(self) -> Codebook:
+        return ternary(self.mu)
+
+    @property
+    def dag(self) -> SumDag:
+        return sum_dag(self.book, self.builder, self.half)
+
+    @property
+    def module_name(self) -> str:
+        if not self.dag.sums:
+            return f"hold_mu{self.mu}_{self.number.name}"
+        table = "" if self.half else "_full"
+        cuts = "".join(f"_r{cut}" for cut in self.cuts)
+        return f"lut_build_mu{self.mu}_{self.number.name}_{self.builder}{table}{cuts}"
+
+    def interval(self, reference: int) -> Interval:
+        """Range of a sum: its weights times activations at either end of their range."""
+        acts = Interval(self.number.lowest, self.number.highest)
+        total = Interval(0, 0)
+        for weight in self.dag.vector(reference):
+            total = total + (acts if weight > 0 else -acts if weight < 0 else Interval(0, 0))
+        return total
+
+    def bits(self, reference: int) -> int:
+        """Width of a sum, bits: exact, and B + ⌈log2 k⌉ for an entry with k non-zeros."""
+        return self.number.bits if reference < self.mu else self.interval(reference).bits
+
+    def name(self, reference: int) -> str:
+        """Name of a sum from its weights: p adds, m subtracts, z leaves out an activation."""
+        return "sum_" + "".join("zpm"[weight] for weight in self.dag.vector(reference))
+
+    @cached_property
+    def outputs(self) -> tuple[int, ...]:
+        return self.dag.outputs
+
+    @cached_property
+    def output_bits(self) -> tuple[int, ...]:
+        """Stored width of each entry, bits."""
+        return tuple(self.bits(output) for output in self.outputs)
+
+    def live(self, cut: int) -> tuple[int, ...]:
+        """References that cross the boundary after DAG level ``cut``."""
+        wanted = set(self.outputs)
+        for position, add in enumerate(self.dag.sums):
+            if self.dag.depth[self.mu + position] > cut:
+                wanted.update(r for r in (add.left, add.right) if r is not None)
+        return tuple(sorted(r for r in wanted if self.dag.depth[r] <= cut))
+
+    def cut_bits(self, cut: int) -> int:
+        return sum(self.bits(reference) for reference in self.live(cut))
+
+
+@dataclass(frozen=True)
+class FetchSpec:
+    """One fetch port of one table: select by index, negate by sign."""
+
+    entry_bits: tuple[int, ...]
+    mu: int
+    codebook: str
+    half: bool
+    registered: bool
+
+    @property
+    def book(self) -> Codebook:
+        return ternary(self.mu)
+
+    @property
+    def term_bits(self) -> int:
+        """Width of a selected entry, bits: the widest one."""
+        return max(self.entry_bits)
+
+    @property
+    def key_bits(self) -> int:
+        return self.book.key_bits
+
+    @property
+    def module_name(self) -> str:
+        table = "" if self.half else "_full"
+        register = "_r" if self.registered else ""
+        return f"lut_fetch_mu{self.mu}_w{self.term_bits}{table}{register}"
+
+    def keys(self) -> tuple[tuple[int, int], ...]:
+        """(key or index value, stored entry) of every case of the multiplexer."""
+        entries = len(self.book.entries)
+        if self.half:
+            return tuple((i, i) for i in range(entries))
+        sign = 1 << self.book.index_bits
+        return tuple((i, i) for i in range(entries)) + tuple(
+            (sign + i, entries + i) for i in range(entries)
+        )
+
+
+@dataclass(frozen=True)
+class ProductSpec:
+    """One port of the multiplier baseline: activation × weight, full product."""
+
+    number: IntFormat
+    registered: bool
+
+    @property
+    def term_bits(self) -> int:
+        return 2 * self.number.bits
+
+    @property
+    def key_bits(self) -> int:
+        return self.number.bits
+
+    @property
+    def module_name(self) -> str:
+        return f"product_{self.number.name}{'_r' if self.registered else ''}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One word of the reduction tree: a term, a sum of two nodes, or a node passed on.
+
+    ``bits`` is the word's width. With ``carry``, the value is word + a carry bit that is still
+    to be added; it is that of the node's last leaf.
+    """
+
+    left: int
+    right: int | None
+    bits: int
+
+
+@dataclass(frozen=True)
+class ReduceSpec:
+    """The reduction of one port: L terms to one word, L - 1 adders, ⌈log2 L⌉ levels.
+
+    With ``carry``, terms are one's complements with a carry each; every adder takes in one of
+    them, and one is left for the accumulator. ``max_bits`` narrows words where the accumulator
+    wraps there anyway.
+    """
+
+    terms: int
+    term: Interval
+    term_bits: int
+    carry: bool
+    max_bits: int | None
+    cuts: tuple[int, ...]
+
+    @property
+    def module_name(self) -> str:
+        cuts = "".join(f"_r{cut}" for cut in self.cuts)
+        carry = "_carry" if self.carry else ""
+        wrap = f"_wrap{self.max_bits}" if self.max_bits is not None else ""
+        reach = max(self.term.high, -self.term.low)
+        return f"reduce_{self.terms}x{self.term_bits}_reach{reach}{carry}{wrap}{cuts}"
+
+    @cached_property
+    def levels(self) -> tuple[tuple[Node, ...], ...]:
+        """Nodes of each level; node i of a level adds nodes 2i and 2i + 1 of the one below."""
+        leaf = Node(0, None, self._clip(self.term_bits))
+        below, leaves = [leaf] * self.terms, [1] * self.terms
+        levels = [tuple(below)]
+        while len(below) > 1:
+            nodes, sizes = [], []
+            for i in range(0, len(below) - 1, 2):
+                size = leaves[i] + leaves[i + 1]
+                nodes.append(Node(i, i + 1, self._clip(self._word(size).bits)))
+                sizes.append(size)
+            if len(below) % 2:
+                nodes.append(Node(len(below) - 1, None, below[-1].bits))
+                sizes.append(leaves[-1])
+            below, leaves = nodes, sizes
+            levels.append(tuple(below))
+        return tuple(levels)
+
+    def _word(self, leaves: int) -> Interval:
+        """Range of the word that sums ``leaves`` terms, its last carry not yet added.
+
+        The last term is then a one's complement, which reaches one less upwards.
+        """
+        total = self.term.times(leaves)
+        return Interval(total.low, total.high - 1) if self.carry else total
+
+    def _clip(self, bits: int) -> int:
+        return bits if self.max_bits is None else min(bits, self.max_bits)
+
+    @property
+    def word_bits(self) -> int:
+        return self.levels[-1][0].bits
+
+    @property
+    def word(self) -> Interval:
+        """Range of the whole sum, carry included."""
+        return self.term.times(self.terms)
+
+
+@dataclass(frozen=True)
+class AccumulateSpec:
+    """The accumulators of one port: ``reuse`` words of ``sum_bits`` and one adder."""
+
+    word_bits: int
+    carry: bool
+    sum_bits: int
+    reuse: int
+    saturate: bool
+
+    @property
+    def module_name(self) -> str:
+        carry = "_carry" if self.carry else ""
+        saturate = "_saturate" if self.saturate else ""
+        return f"accumulate_d{self.reuse}_w{self.word_bits}_to{self.sum_bits}{carry}{saturate}"
+
+    @property
+    def adder_bits(self) -> int:
+        """Width of the adder's result: that of the sum, or wide enough to see it overflow."""
+        return max(self.sum_bits, self.word_bits) + 1 if self.saturate else self.sum_bits
+
+    @property
+    def index_bits(self) -> int:
+        return (self.reuse - 1).bit_length()
+
+
+@dataclass(frozen=True)
+class ControlSpec:
+    """Loop counters and handshakes of a core.
+
+    ``build_stages`` registers stand between the activation stream and fetch, ``tile_stages``
+    between fetch and accumulation.
+    """
+
+    reuse: int
+    in_tile_bits: int
+    out_tile_bits: int
+    build_stages: int
+    tile_stages: int
+
+    @property
+    def module_name(self) -> str:
+        return (
+            f"control_d{self.reuse}_i{self.in_tile_bits}_o{self.out_tile_bits}"
+            f"_b{self.build_stages}_t{self.tile_stages}"
+        )
+
+    @property
+    def index_bits(self) -> int:
+        return (self.reuse - 1).bit_length()
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table with its build and all its fetch ports; also one group of a baseline."""
+
+    build: BuildSpec
+    fetch: FetchSpec | ProductSpec
+    ports: int
+
+    @property
+    def has_build(self) -> bool:
+        """False where the table is the activations as they arrive: nothing to add or hold."""
+        return bool(self.build.dag.sums or self.build.cuts)
+
+    @property
+    def module_name(self) -> str:
+        kind = "group" if isinstance(self.fetch, ProductSpec) else "table"
+        build = self.build
+        parts = [f"{kind}_mu{build.mu}_{build.number.name}_k{self.ports}"]
+        if build.dag.sums:
+            parts.append(build.builder)
+        if not build.half and isinstance(self.fetch, FetchSpec):
+            parts.append("full")
+        parts += [f"r{cut}" for cut in build.cuts]
+        if self.fetch.registered:
+            parts.append("fetch_r")
+        return "_".join(parts)
+
+
+@dataclass(frozen=True)
+class PortSpec:
+    """One output port: reduction over the tables, then accumulation."""
+
+    reduce: ReduceSpec
+    accumulate: AccumulateSpec
+
+    @property
+    def module_name(self) -> str:
+        return f"port_{self.reduce.module_name}_{self.accumulate.module_name}"
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Everything that the hardware, the cost model and the manifest need to know of a core."""
+
+    config: CoreConfig
+
+    @property
+    def module_name(self) -> str:
+        """Name of the top module."""
+        return self.config.name or "core"
+
+    @cached_property
+    def build(self) -> BuildSpec:
+        c = self.config
+        dag = sum_dag(c.book, c.builder_name, c.half_table or c.kind == "multiplier")
+        if c.registered_table:
+            cuts = _cuts(dag.levels, c.pipeline.build)
+            if not cuts or cuts[-1] != dag.levels:
+                cuts = (*cuts, dag.levels)
+        else:
+            cuts = (0,) if c.reuse > 1 else ()
+        half = c.half_table or c.kind == "multiplier"
+        return BuildSpec(c.number, c.mu, c.book.name, c.builder_name, half, cuts)
+
+    @cached_property
+    def fetch(self) -> FetchSpec | ProductSpec:
+        c = self.config
+        registered = bool(c.pipeline.fetch)
+        if c.kind == "multiplier":
+            return ProductSpec(c.number, registered)
+        return FetchSpec(self.build.output_bits, c.mu, c.book.name, c.half_table, registered)
+
+    @cached_property
+    def table(self) -> TableSpec:
+        return TableSpec(self.build, self.fetch, self.config.ports)
+
+    @cached_property
+    def reduce(self) -> ReduceSpec:
+        c = self.config
+        wraps = c.acc_overflow == "wrap"
+        return ReduceSpec(
+            terms=c.tables,
+            term=c.term.times(c.mu),
+            term_bits=c.term_bits,
+            carry=c.half_table,
+            max_bits=c.sum_bits if wraps else None,
+            cuts=_cuts((c.tables - 1).bit_length(), c.pipeline.reduce),
+        )
+
+    @cached_property
+    def accumulate(self) -> AccumulateSpec:
+        c = self.config
+        return AccumulateSpec(
+            word_bits=self.reduce.word_bits,
+            carry=c.half_table,
+            sum_bits=c.sum_bits,
+            reuse=c.reuse,
+            saturate=c.acc_overflow == "saturate",
+        )
+
+    @cached_property
+    def port(self) -> PortSpec:
+        return PortSpec(self.reduce, self.accumulate)
+
+    @cached_property
+    def control(self) -> ControlSpec:
+        c = self.config
+        return ControlSpec(
+            reuse=c.reuse,
+            in_tile_bits=c.max_in_tiles.bit_length(),
+            out_tile_bits=c.max_out_tiles.bit_length(),
+            build_stages=len(self.build.cuts),
+            tile_stages=int(self.fetch.registered) + len(self.reduce.cuts),
+        )
+
+    @property
+    def accumulator_latency(self) -> int:
+        """R: cycles from reading an accumulator until its new value can be read."""
+        return 1
+
+    @property
+    def latency(self) -> int:
+        """Cycles of a run beyond its tiles: command, build, tile pipeline, and the result's edge.
+
+        Counted from the edge that takes the command to the edge that moves the last result, both
+        included, with every stream offered from the command on and none stalling.
+        """
+        return max(1, self.control.build_stages) + self.control.tile_stages + 1
+
+    @cached_property
+    def counts(self) -> dict[str, Counts]:
+        """Primitives of the whole core by component (``COMPONENTS``); exact."""
+        c = self.config
+        tables, ports = c.tables, c.ports
+        return {
+            "build": scaled(build_counts(self.build), tables),
+            "tables": scaled(table_counts(self.build), tables),
+            "fetch": scaled(fetch_counts(self.fetch), tables * ports),
+            "reduce": scaled(reduce_counts(self.reduce), ports),
+            "accumulate": scaled(accumulate_counts(self.accumulate), ports),
+            "control": control_counts(self.control),
+        }
+
+    @property
+    def total(self) -> Counts:
+        """Primitives of the whole core."""
+        return sum(self.counts.values(), Counter())
+
+
+@lru_cache(maxsize=65536)
+def structure(config: CoreConfig) -> Structure:
+    """The structure of a core; ``config`` is valid by construction."""
+    return Structure(config)
+
+
+def cycles(
+    structure: Structure, tokens: int, in_features: int, out_features: int
+) -> tuple[int, int]:
+    """(steady, latency) cycles of one run: their sum is what a simulation counts.
+
+    ``T · Σ_b [(I - 1) · max(D_b, R) + D_b]`` over the blocks b of D_b tiles each, plus a latency
+    that depends on the configuration only.
+    """
+    c = structure.config
+    in_tiles, out_tiles = -(-in_features // c.tile_n), -(-out_features // c.tile_m)
+    wait = structure.accumulator_latency
+    blocks, rest = divmod(out_tiles, c.reuse)
+    per_token = sum(
+        number * ((in_tiles - 1) * max(size, wait) + size)
+        for number, size in ((blocks, c.reuse), (1, rest))
+        if number and size
+    )
+    return tokens * per_token, structure.latency
+
+
+# Counts of one unit. Each line names what the component of the same name builds.
+
+
+@lru_cache(maxsize=4096)
+def build_counts(spec: BuildSpec) -> Counts:
+    counts: Counts = Counter()
+    for position in range(len(spec.dag.sums)):
+        counts[Primitive("adder", spec.bits(spec.mu + position))] += 1
+    for cut in spec.cuts[:-1]:
+        counts[Primitive("register_enable", spec.cut_bits(cut))] += 1
+    return counts
+
+
+@lru_cache(maxsize=4096)
+def table_counts(spec: BuildSpec) -> Counts:
+    """What holds the table (or the activations) while it serves its tiles."""
+    if not spec.cuts:
+        return Counter()
+    return Counter({Primitive("register_enable", spec.cut_bits(spec.cuts[-1])): 1})
+
+
+def fetch_counts(spec: FetchSpec | ProductSpec) -> Counts:
+    counts: Counts = Counter()
+    if isinstance(spec, ProductSpec):
+        counts[Primitive("multiplier", spec.term_bits, spec.number.bits)] += 1
+    else:
+        counts[Primitive("fetch_mux", spec.term_bits, len(spec.keys()))] += 1
+        if spec.half:
+            counts[Primitive("xor_row", spec.term_bits)] += 1
+    if spec.registered:
+        half = isinstance(spec, FetchSpec) and spec.half
+        counts[Primitive("register_enable", spec.term_bits + half)] += 1
+    return counts
+
+
+@lru_cache(maxsize=4096)
+def reduce_counts(spec: ReduceSpec) -> Counts:
+    counts: Counts = Counter()
+    adder = "adder_carry" if spec.carry else "adder"
+    for level, nodes in enumerate(spec.levels):
+        if level:
+            for node in nodes:
+                if node.right is not None:
+                    counts[Primitive(adder, node.bits)] += 1
+        if level in spec.cuts:
+            bits = sum(node.bits + spec.carry for node in nodes)
+            counts[Primitive("register_enable", bits)] += 1
+    return counts
+
+
+def accumulate_counts(spec: AccumulateSpec) -> Counts:
+    counts: Counts = Counter()
+    counts[Primitive("adder_carry" if spec.carry else "adder", spec.adder_bits)] += 1
+    counts[Primitive("and_row", spec.sum_bits)] += 1
+    if spec.saturate:
+        counts[Primitive("clamp", spec.sum_bits, spec.adder_bits)] += 1
+    if spec.reuse > 1:
+        counts[Primitive("mux", spec.sum_bits, spec.reuse)] += 1
+        counts[Primitive("register_enable", spec.sum_bits)] += 1  # The outputs.
+    counts[Primitive("register_enable", spec.sum_bits)] += spec.reuse
+    return counts
+
+
+def control_counts(spec: ControlSpec) -> Counts:
+    counts: Counts = Counter()
+    return counts
