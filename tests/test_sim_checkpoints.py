@@ -1,0 +1,434 @@
+"""Reader of Hugging Face BitNet checkpoints: layout by hand, and every refusal word for word."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sim.checkpoints import (
+    CheckpointError,
+    LayerInfo,
+    list_layers,
+    pack_rows,
+    read_config,
+    read_layer,
+    read_tensor,
+    unpack_rows,
+)
+
+TERNARY = np.random.default_rng(1).integers(-1, 2, (10, 3)).astype(np.int8)
+QUANTIZATION = {"quant_method": "bitnet", "linear_class": "autobitlinear"}
+CONFIG: dict[str, Any] = {
+    "hidden_act": "relu",
+    "rms_norm_eps": 1e-5,
+    "layers": [{"name": "head", "out_features": 10, "in_features": 3}],
+    "quantization_config": QUANTIZATION,
+}
+SCALE = np.array([0.25], np.float32)
+TENSORS: dict[str, np.ndarray] = {"head.weight": pack_rows(TERNARY), "head.weight_scale": SCALE}
+
+
+def write(folder, config=CONFIG, tensors=TENSORS):
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def refused(function, *args):
+    with pytest.raises(CheckpointError) as caught:
+        function(*args)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def slow_unpack(packed, out_features):
+    """Row by row, straight from the description of the format."""
+    quarter = len(packed)
+    rows = [[0] * packed.shape[1] for _ in range(4 * quarter)]
+    for r, row in enumerate(packed.tolist()):
+        for column, byte in enumerate(row):
+            for i in range(4):
+                rows[i * quarter + r][column] = (byte // 4**i) % 4 - 1
+    return rows[:out_features]
+
+
+def test_upstream_example():
+    """The example in the docstring of unpack_weights in transformers/integrations/bitnet.py."""
+    packed = np.array([[0b10100001, 0b00011000], [0b10010000, 0b00001010]], np.uint8)
+    wanted = [[0, -1], [-1, 1], [-1, 1], [-1, 1], [1, 0], [0, -1], [1, -1], [1, -1]]
+    assert unpack_rows(packed, 8).tolist() == wanted
+    assert np.array_equal(pack_rows(wanted), packed)
+
+
+@pytest.mark.parametrize("out_features", [1, 2, 3, 4, 5, 7, 8, 10, 13])
+def test_rows_come_back(out_features):
+    weights = np.random.default_rng(out_features).integers(-1, 2, (out_features, 6))
+    packed = pack_rows(weights)
+    assert packed.shape == (-(-out_features // 4), 6)
+    assert packed.dtype == np.uint8
+    assert slow_unpack(packed, out_features) == weights.tolist()
+    back = unpack_rows(packed, out_features)
+    assert back.dtype == np.int8
+    assert np.array_equal(back, weights)
+
+
+def test_filled_up_rows_have_code_0_and_may_hold_anything():
+    assert pack_rows([[1], [1], [1], [1], [1]]).tolist() == [[0b101010], [0b1010]]
+    assert unpack_rows(np.array([[0b11101010]], np.uint8), 3).tolist() == [[1], [1], [1]]
+
+
+PACK_FAULTS = {
+    "stray": ([[1], [2]], "weights must be -1, 0 or +1; found 2 at (1, 0)"),
+    "float": ([[1.0]], "weights must be (M, N) integers, found float64 of shape (1, 1)"),
+    "vector": ([1], "weights must be (M, N) integers, found int64 of shape (1,)"),
+    "empty": (
+        np.zeros((0, 2), int),
+        "weights must be (M, N) integers, found int64 of shape (0, 2)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("weights", "message"), PACK_FAULTS.values(), ids=PACK_FAULTS)
+def test_pack_rows_refuses(weights, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the whole message is compared)
+        pack_rows(weights)
+    assert str(caught.value) == message
+
+
+UNPACK_FAULTS = {
+    "dtype": (np.zeros((1, 1), int), 4, "should be (rows, N) of uint8, not int64 of shape (1, 1)"),
+    "vector": (np.zeros(1, np.uint8), 4, "should be (rows, N) of uint8, not uint8 of shape (1,)"),
+    "rows": (np.zeros((3, 1), np.uint8), 8, "should have 2 packed rows for 8 outputs, not 3"),
+    "code": (
+        np.array([[0, 0], [0, 0b110000]], np.uint8),
+        8,
+        "codes should be 0, 1 or 2, not 3 at row 5, column 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("packed", "M", "message"), UNPACK_FAULTS.values(), ids=UNPACK_FAULTS)
+def test_unpack_rows_refuses(packed, M, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the whole message is compared)
+        unpack_rows(packed, M)
+    assert str(caught.value) == message
+
+
+def test_layer_with_padded_rows(tmp_path):
+    """12 packed rows stand for 10: config.json knows."""
+    (info,) = list_layers(write(tmp_path))
+    assert info == LayerInfo(tmp_path / "model.safetensors", "head", 10, 3, "multiply")
+    layer = read_layer(info)
+    assert layer.name == "head"
+    assert np.array_equal(layer.weights, TERNARY)
+    assert layer.weights.dtype == np.int8
+    assert not layer.weights.flags.writeable
+    assert (layer.out_features, layer.in_features) == (10, 3)
+    assert (layer.scale, layer.scale_convention, layer.gain) == (0.25, "multiply", 0.25)
+
+
+CONVENTIONS = {
+    "autobitlinear": ({"linear_class": "autobitlinear"}, "multiply", 0.25),
+    "bitlinear": ({"linear_class": "bitlinear"}, "divide", 4.0),
+    "default": ({"quantization_mode": "offline"}, "divide", 4.0),
+}
+
+
+@pytest.mark.parametrize(("keys", "convention", "gain"), CONVENTIONS.values(), ids=CONVENTIONS)
+def test_scale_convention(tmp_path, keys, convention, gain):
+    config = CONFIG | {"quantization_config": {"quant_method": "bitnet"} | keys}
+    (info,) = list_layers(write(tmp_path, config))
+    layer = read_layer(info)
+    assert (layer.scale, layer.scale_convention, layer.gain) == (0.25, convention, gain)
+
+
+def test_layers_are_found_without_a_list_in_natural_order(tmp_path):
+    config = {"quantization_config": QUANTIZATION}
+    tensors = {"norm.weight": np.ones(3, np.float32), "mask": np.zeros((1, 3), np.uint8)}
+    for name in ("model.layers.10.q", "model.layers.2.v", "model.layers.2.q"):
+        tensors |= {f"{name}.weight": pack_rows(TERNARY[:8]), f"{name}.weight_scale": SCALE}
+    infos = list_layers(write(tmp_path, config, tensors))
+    assert [info.name for info in infos] == [
+        "model.layers.2.q",
+        "model.layers.2.v",
+        "model.layers.10.q",
+    ]
+    assert {(info.out_features, info.in_features) for info in infos} == {(8, 3)}
+    assert np.array_equal(read_layer(infos[0]).weights, TERNARY[:8])
+
+
+def test_config_values_and_defaults(tmp_path):
+    config = read_config(write(tmp_path))
+    assert (config.hidden_act, config.rms_norm_eps) == ("relu", 1e-5)
+    config = read_config(write(tmp_path, {"quantization_config": QUANTIZATION}))
+    assert (config.layers, config.hidden_act, config.rms_norm_eps) == (None, None, None)
+
+
+SCALE_TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
+
+
+@pytest.mark.parametrize("shape", [(1,), ()])
+@pytest.mark.parametrize("dtype", SCALE_TYPES.values(), ids=SCALE_TYPES)
+def test_scale_types(tmp_path, dtype, shape):
+    scale = np.full(shape, 1.5, dtype)
+    (info,) = list_layers(write(tmp_path, tensors=TENSORS | {"head.weight_scale": scale}))
+    assert read_layer(info).scale == 1.5
+
+
+def write_bfloat16(file, values, before=b""):
+    """A safetensors file written by hand: numpy has no bfloat16."""
+    halves = b"".join(struct.pack("<f", value)[2:] for value in values)
+    entries = {"pad": ("U8", [len(before)], 0), "head.weight_scale": ("BF16", [1], len(before))}
+    header = {
+        name: {"dtype": dtype, "shape": shape, "data_offsets": [start, start + size]}
+        for (name, (dtype, shape, start)), size in zip(
+            entries.items(), (len(before), len(halves)), strict=True
+        )
+    }
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + before + halves)
+
+
+def test_bfloat16_scale(tmp_path):
+    file = tmp_path / "model.safetensors"
+    write_bfloat16(file, [1.2109375], before=b"\1\2\3\4")  # exact in bfloat16
+    scale = read_tensor(file, "head.weight_scale", "BF16")
+    assert scale.dtype == np.float32
+    assert scale.tolist() == [1.2109375]
+    assert read_tensor(file, "pad", "U8").tolist() == [1, 2, 3, 4]
+
+
+def test_missing_folder(tmp_path):
+    file = tmp_path / "none" / "config.json"
+    assert refused(list_layers, tmp_path / "none") == (
+        f"{file}: no such file; give a folder with config.json and model.safetensors"
+    )
+
+
+def test_missing_model(tmp_path):
+    write(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    assert refused(list_layers, tmp_path) == (
+        f"{tmp_path / 'model.safetensors'}: no such file; give a safetensors file"
+    )
+
+
+def test_unreadable_files(tmp_path):
+    write(tmp_path)
+    model, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    model.unlink()
+    model.mkdir()
+    assert refused(list_layers, tmp_path).startswith(f"{model}: cannot be read: ")
+    config.unlink()
+    config.mkdir()
+    assert refused(list_layers, tmp_path) == f"{config}: cannot be read: Is a directory"
+
+
+DAMAGE = {
+    "empty": (lambda data: b"", "header too small"),
+    "truncated_header": (lambda data: data[:20], "invalid header length"),
+    "truncated_data": (lambda data: data[:-1], "incomplete metadata, file not fully covered"),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_model(tmp_path, damage, reason):
+    file = write(tmp_path) / "model.safetensors"
+    file.write_bytes(damage(file.read_bytes()))
+    assert refused(list_layers, tmp_path) == (
+        f"{file}: should be a whole safetensors file: {reason}; download it again"
+    )
+
+
+def test_a_pickle_is_not_read(tmp_path):
+    file = write(tmp_path) / "model.safetensors"
+    file.write_bytes(b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00\x8c\x01x\x94.")
+    assert refused(list_layers, tmp_path).startswith(f"{file}: should be a whole safetensors file")
+
+
+TENSOR_FAULTS = {  # changed tensors (None: removed), message after the file name
+    "no_weight": (
+        {"head.weight": None},
+        "head.weight: no such tensor; the file has 'head.weight_scale'",
+    ),
+    "no_scale": (
+        {"head.weight_scale": None},
+        "head.weight_scale: no such tensor; the file has 'head.weight'",
+    ),
+    "many_others": (
+        {"head.weight": None} | {f"norm.{i}": SCALE for i in range(9)},
+        "head.weight: no such tensor; the file has 'head.weight_scale', 'norm.0', 'norm.1', "
+        "'norm.2', … (10 in all)",
+    ),
+    "unpacked": (
+        {"head.weight": TERNARY},
+        "head.weight: should be U8, not I8; use the release with packed weights",
+    ),
+    "rows": (
+        {"head.weight": pack_rows(TERNARY[:8])},
+        "head.weight: should have shape [3, 3], not [2, 3]; "
+        "config.json and the file do not belong together",
+    ),
+    "columns": (
+        {"head.weight": pack_rows(TERNARY[:, :2])},
+        "head.weight: should have shape [3, 3], not [3, 2]; "
+        "config.json and the file do not belong together",
+    ),
+    "scale_dtype": (
+        {"head.weight_scale": np.array([1])},
+        "head.weight_scale: should be BF16 or F16 or F32 or F64, not I64; "
+        "use the release with packed weights",
+    ),
+    "scale_shape": (
+        {"head.weight_scale": np.ones(2, np.float32)},
+        "head.weight_scale: should have shape [1] or [], not [2]; "
+        "config.json and the file do not belong together",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), TENSOR_FAULTS.values(), ids=TENSOR_FAULTS)
+def test_unfit_tensors(tmp_path, change, message):
+    tensors = {name: value for name, value in (TENSORS | change).items() if value is not None}
+    write(tmp_path, tensors=tensors)
+    assert refused(list_layers, tmp_path) == f"{tmp_path / 'model.safetensors'}: {message}"
+
+
+def test_no_packed_layers(tmp_path):
+    write(tmp_path, {"quantization_config": QUANTIZATION}, {"head.weight": SCALE})
+    assert refused(list_layers, tmp_path) == (
+        f"{tmp_path / 'model.safetensors'}: should hold packed layers, uint8 tensors named "
+        "'<layer>.weight', not 1 other tensors; use the release with packed weights"
+    )
+
+
+CODE_3 = TENSORS["head.weight"].copy()
+CODE_3[1, 2] |= 0b1100  # Second quarter: row 1 * 3 + 1.
+VALUE_FAULTS = {
+    "code_3": (
+        {"head.weight": CODE_3},
+        "head.weight: codes should be 0, 1 or 2, not 3 at row 4, column 2; download it again",
+    ),
+    "all_zero": (
+        {"head.weight": pack_rows(np.zeros((10, 3), int))},
+        "head.weight: should have weights other than 0, not 30 zeros; "
+        "check how the checkpoint was packed",
+    ),
+} | {
+    f"scale_{value}": (
+        {"head.weight_scale": np.array([value], np.float32)},
+        f"head.weight_scale: should be finite and above 0, not {value}; "
+        "check how the checkpoint was packed",
+    )
+    for value in (0.0, -1.5, float("nan"), float("inf"))
+}
+
+
+@pytest.mark.parametrize(("change", "message"), VALUE_FAULTS.values(), ids=VALUE_FAULTS)
+def test_unfit_values(tmp_path, change, message):
+    (info,) = list_layers(write(tmp_path, tensors=TENSORS | change))
+    assert refused(read_layer, info) == f"{tmp_path / 'model.safetensors'}: {message}"
+
+
+def quantized(**changes):
+    return CONFIG | {"quantization_config": QUANTIZATION | changes}
+
+
+def listing(**changes):
+    return CONFIG | {"layers": [CONFIG["layers"][0] | changes]}
+
+
+CONFIG_FAULTS = {
+    "list": ([1], "should be a JSON object, not [1]"),
+    "no_quantization": (
+        {"hidden_act": "relu"},
+        "quantization_config: should be an object, not missing; the file has 'hidden_act'",
+    ),
+    "nothing": ({}, "quantization_config: should be an object, not missing; the file has nothing"),
+    "quantization_text": (
+        CONFIG | {"quantization_config": "bitnet"},
+        "quantization_config: should be an object, not 'bitnet'",
+    ),
+    "method": (
+        quantized(quant_method="gptq"),
+        "quantization_config.quant_method: should be 'bitnet', not 'gptq'; "
+        "only BitNet checkpoints can be read",
+    ),
+    "online": (
+        quantized(quantization_mode="online"),
+        "quantization_config.quantization_mode: should be 'offline', not 'online'; "
+        "use the release with packed weights",
+    ),
+    "linear_class": (
+        quantized(linear_class="linear"),
+        "quantization_config.linear_class: should be 'autobitlinear' (scales multiply) or "
+        "'bitlinear' (scales divide), not 'linear'",
+    ),
+    "linear_class_list": (
+        quantized(linear_class=[]),
+        "quantization_config.linear_class: should be a string, not []",
+    ),
+    "eps": (
+        CONFIG | {"rms_norm_eps": 0},
+        "rms_norm_eps: should be above 0 and below 1, not 0",
+    ),
+    "eps_text": (CONFIG | {"rms_norm_eps": "1e-5"}, "rms_norm_eps: should be a number, not '1e-5'"),
+    "act": (CONFIG | {"hidden_act": True}, "hidden_act: should be a string, not True"),
+    "layers_object": (
+        CONFIG | {"layers": {"head": [10, 3]}},
+        "layers: should be a list, not {'head': [10, 3]}",
+    ),
+    "layer_text": (
+        CONFIG | {"layers": ["x" * 99]},
+        f"layers[0]: should be an object, not '{'x' * 36}...",
+    ),
+    "layer_name": (
+        CONFIG | {"layers": [{"out_features": 10, "in_features": 3}]},
+        "layers[0].name: should be a string, not missing; "
+        "the file has 'in_features', 'out_features'",
+    ),
+    "no_outputs": (listing(out_features=0), "layers[0].out_features: should be at least 1, not 0"),
+    "true_inputs": (
+        listing(in_features=True),
+        "layers[0].in_features: should be an integer, not True",
+    ),
+    "half_inputs": (
+        listing(in_features=2.5),
+        "layers[0].in_features: should be an integer, not 2.5",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "message"), CONFIG_FAULTS.values(), ids=CONFIG_FAULTS)
+def test_unfit_config(tmp_path, config, message):
+    write(tmp_path, config)
+    assert refused(read_config, tmp_path) == f"{tmp_path / 'config.json'}: {message}"
+    assert refused(list_layers, tmp_path) == f"{tmp_path / 'config.json'}: {message}"
+
+
+BROKEN_JSON = {
+    "cut_off": (
+        b"{",
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+    ),
+    "empty": (b"", "Expecting value: line 1 column 1 (char 0)"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), BROKEN_JSON.values(), ids=BROKEN_JSON)
+def test_broken_json(tmp_path, data, reason):
+    file = tmp_path / "config.json"
+    file.write_bytes(data)
+    assert refused(read_config, tmp_path) == f"{file}: should be JSON: {reason}; download it again"
+
+
+def test_config_that_is_not_text(tmp_path):
+    (tmp_path / "config.json").write_bytes(b'"\xff"')
+    assert refused(read_config, tmp_path).startswith(
+        f"{tmp_path / 'config.json'}: should be JSON: "
+    )
