@@ -439,26 +439,6 @@ def structure(config: CoreConfig) -> Structure:
     return Structure(config)
 
 
-def cycles(
-    structure: Structure, tokens: int, in_features: int, out_features: int
-) -> tuple[int, int]:
-    """(steady, latency) cycles of one run: their sum is what a simulation counts.
-
-    ``T · Σ_b [(I - 1) · max(D_b, R) + D_b]`` over the blocks b of D_b tiles each, plus a latency
-    that depends on the configuration only.
-    """
-    c = structure.config
-    in_tiles, out_tiles = -(-in_features // c.tile_n), -(-out_features // c.tile_m)
-    wait = structure.accumulator_latency
-    blocks, rest = divmod(out_tiles, c.reuse)
-    per_token = sum(
-        number * ((in_tiles - 1) * max(size, wait) + size)
-        for number, size in ((blocks, c.reuse), (1, rest))
-        if number and size
-    )
-    return tokens * per_token, structure.latency
-
-
 # Counts of one unit. Each line names what the component of the same name builds.
 
 

