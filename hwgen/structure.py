@@ -503,5 +503,33 @@ def accumulate_counts(spec: AccumulateSpec) -> Counts:
 
 
 def control_counts(spec: ControlSpec) -> Counts:
+    """Counters, handshakes, tags: adders and registers exact, comparators and gates as written."""
+    inner, outer, index = spec.in_tile_bits, spec.out_tile_bits, spec.index_bits
     counts: Counts = Counter()
+
+    def add(kind: str, width: int, fan_in: int = 0, number: int = 1) -> None:
+        if width and number:
+            counts[Primitive(kind, width, fan_in)] += number
+
+    for width in (inner, TOKEN_BITS, outer):  # in_tile + 1, tokens_left - 1, tiles_left - reuse
+        add("adder", width)
+    for width in (inner, inner, TOKEN_BITS, outer):  # first, last n-tile, last token, last block
+        add("equal", width)
+    add("mux", TOKEN_BITS, 2)
+    add("mux", outer, 3)
+    add("and_row", inner)
+    add("register_enable", inner + 2 * outer + TOKEN_BITS)  # in_tiles, out_tiles, *_left
+    add("register_enable_reset", inner)  # in_tile
+    add("register_enable_reset", 1, number=2 + spec.build_stages + spec.tile_stages)  # valid bits
+    add("register_enable", 1)  # sums_last
+    add("register_enable", 3 + index, number=spec.tile_stages)  # tags
+    add("gate", 12 + 3 * spec.build_stages + 2 * spec.tile_stages)
+    if spec.reuse > 1:
+        add("adder", index + 1)  # tile_index + 1
+        add("equal", index + 1)
+        add("equal", max(index + 1, outer))
+        add("equal", index, number=spec.reuse)  # write enables
+        add("gate", spec.reuse + 1)
+        add("and_row", index)
+        add("register_enable_reset", index)  # tile_index
     return counts

@@ -1,0 +1,48 @@
+"""Area of a core: structural counts times the unit costs of a technology."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from costmodel.technology import Technology
+from hwgen.primitive import Counts, Primitive
+from hwgen.structure import Structure
+
+OMITTED = "cell area only: no wires, clock tree or placement; memory around the core is not priced"
+
+
+@dataclass(frozen=True)
+class Area:
+    """Area of one core, in ``unit``; ``by_component`` adds up to ``total``."""
+
+    total: float
+    unit: str
+    by_component: Mapping[str, float]
+    calibrated: bool
+
+
+def counts_area(counts: Counts, technology: Technology) -> float:
+    """Sum over the primitives of number × unit area; UncalibratedError for an unknown one."""
+    return sum(number * technology.unit_area(primitive) for primitive, number in counts.items())
+
+
+def core_area(structure: Structure, technology: Technology) -> Area:
+    """Area of a whole core, by component. Left out: see ``OMITTED``."""
+    parts = {name: counts_area(counts, technology) for name, counts in structure.counts.items()}
+    kinds = {primitive.kind for counts in structure.counts.values() for primitive in counts}
+    return Area(
+        total=sum(parts.values()),
+        unit=technology.area_unit,
+        by_component=parts,
+        calibrated=all(technology.calibrated(kind) for kind in kinds),
+    )
+
+
+def labelled(counts: Counts) -> dict[str, int]:
+    """Counts by label, sorted, for tables and JSON."""
+    return {primitive.label: counts[primitive] for primitive in sorted(counts, key=_order)}
+
+
+def _order(primitive: Primitive) -> tuple[str, int, int]:
+    return primitive.kind, primitive.fan_in, primitive.width

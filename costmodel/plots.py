@@ -1,0 +1,88 @@
+"""Figures of explorations, redrawn from their records."""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+LABELS = {
+    "area_ge": "core area, gate equivalents (NAND2)",
+    "cycles_per_token": "cycles per token",
+    "weight_bits_per_token": "weight bits read per token",
+    "act_bits_per_token": "activation bits read per token",
+    "sum_bits_per_token": "result bits written per token",
+}
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+MARKERS = {"signflip": "^", "multiplier": "s"}
+
+
+def series_of(results: pd.DataFrame) -> pd.Series:
+    """What a point is drawn as: its kind, with µ for tables."""
+    luts = results["kind"] == "lut"
+    return results["kind"].where(~luts, "lut, µ = " + results["mu"].astype(str))
+
+
+def pareto_figure(results: pd.DataFrame, x: str, y: str, title: str, best: int) -> Figure:
+    """All points of two objectives on logarithmic axes, the front as a line, the best ringed.
+
+    results: one row per point with columns ``x``, ``y``, ``kind``, ``mu`` and ``front``; ``best``
+    is the position of the row to ring. Of the front, what is minimal in ``x`` and ``y`` is drawn.
+    """
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.add_subplot()
+    names = series_of(results)
+    for colour, (name, points) in zip(COLOURS * 8, results.groupby(names, sort=True), strict=False):
+        marker = MARKERS.get(str(name), "o")
+        axes.scatter(
+            points[x], points[y], s=16, alpha=0.5, color=colour, label=name, lw=0, marker=marker
+        )
+    front = results[results["front"]].sort_values([x, y])
+    stairs = front[front[y] < front[y].cummin().shift(fill_value=float("inf"))]
+    axes.plot(
+        stairs[x],
+        stairs[y],
+        drawstyle="steps-post",
+        color="black",
+        lw=1.2,
+        zorder=3,
+        label=f"Pareto front ({len(front)} cores)",
+    )
+    axes.scatter(stairs[x], stairs[y], s=16, color="black", zorder=4, lw=0)
+    chosen = results.iloc[best]
+    axes.scatter(
+        chosen[x],
+        chosen[y],
+        s=130,
+        facecolors="none",
+        edgecolors="#D55E00",
+        lw=2.2,
+        zorder=5,
+        label="least product of both",
+    )
+    axes.set(xscale="log", yscale="log", xlabel=LABELS[x], ylabel=LABELS[y], title=title)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(_short))
+    axes.grid(alpha=0.25, which="both", lw=0.5)
+    axes.legend(frameon=False, markerscale=1.4)
+    return figure
+
+
+def picture(figure: Figure, kind: str) -> bytes:
+    """The figure as a ``png`` or ``svg`` file; the same bytes for the same figure."""
+    stream = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    with mpl.rc_context({"svg.hashsalt": "hwgen", "svg.fonttype": "none"}):
+        figure.savefig(stream, format=kind, dpi=150, metadata=metadata)
+    return stream.getvalue()
+
+
+def _short(value: float, _: object) -> str:
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:g} {unit}"
+    return f"{value:g}"

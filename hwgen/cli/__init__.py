@@ -1,0 +1,47 @@
+"""The command line: parses, calls one function of `hwgen.flow`, prints.
+
+Exit codes: 0 done, 1 the work failed, 2 the request was wrong. Results go to stdout, messages and
+progress to stderr. Flows are imported when their command runs, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from hwgen.cli import commands
+from hwgen.config import ConfigError, HwgenError
+
+app = typer.Typer(
+    name="hwgen",
+    help="Generate, cost and prove accelerator cores for ternary language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+commands.register(app)
+
+
+def main() -> None:
+    """Run the command line; errors of users are one line each, without traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        _complain(error)
+        sys.exit(2)
+    except HwgenError as error:
+        _complain(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("hwgen: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _complain(error: HwgenError) -> None:
+    for line in str(error).splitlines():
+        typer.echo(f"hwgen: error: {line}", err=True)

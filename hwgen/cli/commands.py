@@ -1,0 +1,181 @@
+"""The commands. Each parses, calls its flow, and prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
+messages = Console(stderr=True, highlight=False)
+output = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command to ``app``."""
+    app.command(epilog="Example: hwgen sweep examples/bitnet-2b4t.yaml")(sweep)
+    app.command(epilog="Example: hwgen generate examples/lut.yaml")(generate)
+    app.command(epilog="Example: hwgen estimate examples/lut.yaml --layer 1,2560,6912")(estimate)
+    app.command(epilog="Example: hwgen verify examples/lut.yaml --model examples/digits")(verify)
+    app.command(epilog="Example: hwgen calibrate generic")(calibrate)
+    app.command(epilog="Example: hwgen schema core > core.schema.json")(schema)
+    app.command(epilog="Example: hwgen doctor")(doctor)
+
+
+def sweep(
+    config: Annotated[Path, typer.Argument(help="sweep file, YAML", metavar="CONFIG.yaml")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="results folder; default results/<name>")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate every core of a sweep file; write results, Pareto front, plots and the best core."""
+    from hwgen.cli.tables import sweep_tables
+    from hwgen.flow.sweep import sweep as run
+
+    with _counted("evaluating cores") as progress:
+        result = run(config, out, progress)
+    names = ("results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml", "run.json")
+    if as_json:
+        _print_json(
+            {
+                "folder": str(result.folder),
+                "files": list(names),
+                "points": len(result.results),
+                "front": json.loads(result.front.to_json(orient="records")),
+                "best": json.loads(result.results.iloc[result.best].to_json()),
+                "dropped": result.dropped,
+            }
+        )
+        return
+    for item in sweep_tables(result):
+        output.print(item)
+    for name in names:
+        typer.echo(result.folder / name)
+
+
+def generate(
+    core: Core,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="folder; default rtl_out/<name>")
+    ] = None,
+) -> None:
+    """Write a core's Verilog and its manifest."""
+    from hwgen.flow.generate import generate as run
+
+    with _status("generating"):
+        folder = run(core, out)
+    typer.echo(folder)
+
+
+def estimate(
+    core: Core,
+    tech: Annotated[str, typer.Option(help="technology")] = "generic",
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="T,N,M: tokens, inputs, outputs; default: one token of the core's largest layer"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Area, counts, cycles and traffic of a core, without building it."""
+    from hwgen.cli.tables import estimate_tables
+    from hwgen.flow.estimate import estimate as run
+
+    result = run(core, tech, layer)
+    if as_json:
+        _print_json(result.as_json())
+        return
+    for item in estimate_tables(result):
+        output.print(item)
+
+
+def verify(
+    core: Core,
+    layer: Annotated[
+        str | None, typer.Option(help="random:T,N,M: tokens, inputs, outputs of a random layer")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="checkpoint folder with ternary layers and test images")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of the random layer and of registers at start")] = 0,
+    stall: Annotated[int, typer.Option(help="percent of cycles in which each stream stalls")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run the generated Verilog on a layer or a model and compare it with golden, bit for bit."""
+    from hwgen.cli.tables import mismatch_text, verify_text
+    from hwgen.flow.verify import verify as run
+
+    with _status("generating") as progress:
+        result = run(core, layer=layer, model=model, seed=seed, stall=stall, progress=progress)
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        output.print(verify_text(result))
+    if not result.match:
+        messages.print(f"hwgen: error: {mismatch_text(core.name, result)}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def calibrate(
+    tech: Annotated[str, typer.Argument(help="technology")],
+) -> None:
+    """Measure a technology's unit costs by synthesis."""
+    from hwgen.flow.calibrate import calibrate as run
+
+    with _status("calibrating") as say:
+        path = run(tech, progress=lambda kind, done, total: say(f"{kind}: {done} of {total}"))
+    typer.echo(path)
+
+
+def schema(
+    what: Annotated[str, typer.Argument(help="core or sweep", metavar="[core|sweep]")] = "core",
+) -> None:
+    """Print the JSON schema of a kind of file, for editors."""
+    from hwgen.flow.schema import schema as run
+
+    _print_json(run(what))
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is installed, what is missing and how to get it; run a short self-test."""
+    from hwgen.cli.tables import doctor_table
+    from hwgen.flow.doctor import doctor as run
+
+    with _status("looking around") as progress:
+        report = run(progress)
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        output.print(doctor_table(report))
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+@contextmanager
+def _status(first: str) -> Iterator[Any]:
+    """A spinner with a changing text on stderr; a function that changes it."""
+    with messages.status(f"{first} …") as status:
+        yield lambda text: status.update(f"{text} …")
+
+
+@contextmanager
+def _counted(what: str) -> Iterator[Any]:
+    """A progress bar on stderr; a function that takes done and total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,136 @@
+"""Results as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from rich.table import Table
+
+from costmodel.area import OMITTED
+from hwgen.flow.doctor import Report
+from hwgen.flow.estimate import Estimate
+from hwgen.flow.sweep import Sweep
+from hwgen.flow.verify import Verification
+
+MEMORY = (
+    "Memory around the core is not priced yet: the core alone decides; traffic is shown beside."
+)
+SHOWN = 16
+
+
+def sweep_tables(result: Sweep) -> Iterator[Table | str]:
+    """The front, thinned to what fits a screen, and how it came about."""
+    front, unit = result.front, result.area_column.removeprefix("area_").upper()
+    step = max(1, -(-len(front) // SHOWN))
+    rows = front.iloc[::step]
+    if result.best not in rows.index:
+        rows = front.loc[sorted({*rows.index, result.best}, key=list(front.index).index)]
+    table = Table(title=f"Best cores for {result.config.workload.name}: the Pareto front")
+    table.add_column("core", no_wrap=True)
+    for name in (f"area {unit}", "cycles/token", "weight Mb", "act Mb", "used"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for index, row in rows.iterrows():
+        best = index == result.best
+        table.add_row(
+            _core_text(row) + (" *" if best else ""),
+            f"{row[result.area_column]:,.0f}",
+            f"{row['cycles_per_token']:,.0f}",
+            f"{row['weight_bits_per_token'] / 1e6:,.0f}",
+            f"{row['act_bits_per_token'] / 1e6:,.0f}",
+            f"{row['utilisation']:.0%}",
+            style="bold" if best else None,
+        )
+    yield table
+    dropped = sum(result.dropped.values())
+    yield (
+        f"{len(result.results):,} cores evaluated, {dropped:,} combinations dropped, "
+        f"{len(front)} on the front, {len(rows)} shown;\n* least area × cycles; Mb: 10^6 bits that cross the core's streams per token"
+    )
+    for reason, count in sorted(result.dropped.items()):
+        yield f"  dropped {count:,}: {reason}"
+    yield MEMORY
+
+
+def _core_text(row: pd.Series) -> str:
+    """A core in the letters of the README's table of axes."""
+    lut = row["kind"] == "lut"
+    parts = [row["kind"], f"µ={row['mu']}"] if lut else [row["kind"]]
+    parts.append(f"L={row['tables']} K={row['ports']} D={row['reuse']}")
+    usual = {"table": "half", "storage": "wires", "builder": "minimal"}
+    parts += [row[name] for name, value in usual.items() if lut and row[name] != value]
+    return " ".join(parts)
+
+
+def estimate_tables(result: Estimate) -> Iterator[Table | str]:
+    """Area by component, counts, and the layer."""
+    area, run = result.area, result.run
+    table = Table(title=f"{result.core.name}: area in {area.unit.upper()}, {result.technology}")
+    table.add_column("component")
+    table.add_column("area", justify="right")
+    table.add_column("share", justify="right")
+    for name, value in area.by_component.items():
+        table.add_row(name, f"{value:,.0f}", f"{value / area.total:.1%}")
+    table.add_row("total", f"{area.total:,.0f}", "100 %", style="bold")
+    yield table
+    counts = Table(title="primitives")
+    counts.add_column("primitive")
+    counts.add_column("number", justify="right")
+    for label, number in result.counts.items():
+        counts.add_row(label, f"{number:,}")
+    yield counts
+    macs = run.tokens * run.in_features * run.out_features
+    used = macs / (result.cycles * result.core.tile_n * result.core.tile_m)
+    yield (
+        f"{run.tokens} × {run.in_features} → {run.out_features}: {result.cycles:,} cycles, "
+        f"{used:.1%} of the multiply-accumulates used; "
+        f"{result.traffic.weight_bits:,} weight bits, {result.traffic.act_bits:,} activation "
+        f"bits, {result.traffic.sum_bits:,} result bits"
+    )
+    yield f"Left out: {OMITTED}."
+
+
+def verify_text(result: Verification) -> str:
+    """One paragraph: what was compared and how it went."""
+    lines = [
+        f"{'match' if result.match else 'MISMATCH'}: {result.outputs:,} outputs of "
+        f"{len(result.layers)} layer{'s' if len(result.layers) > 1 else ''} compared, "
+        f"{result.mismatches:,} differ; {result.cycles:,} cycles, "
+        f"{result.cycles_predicted:,} predicted"
+    ]
+    if result.accuracy is not None:
+        lines.append(f"accuracy of the core's own outputs: {result.accuracy:.2%}")
+    speed = result.cycles / result.run_seconds
+    lines.append(
+        f"built in {result.build_seconds:.1f} s, ran in {result.run_seconds:.2f} s "
+        f"({speed:,.0f} cycles per second), keys packed in {result.pack_seconds:.3f} s"
+    )
+    return "\n".join(lines)
+
+
+def mismatch_text(core: str, result: Verification) -> str:
+    """What is wrong, with the first place where."""
+    first = result.first_mismatch
+    if first is None:
+        return (
+            f"{core}: took {result.cycles} cycles where the formula says {result.cycles_predicted}"
+        )
+    return (
+        f"{core}: {result.mismatches} of {result.outputs} outputs differ from golden; first: "
+        f"layer {first.layer}, token {first.token}, output {first.output}: expected "
+        f"{first.expected}, got {first.got}"
+    )
+
+
+def doctor_table(report: Report) -> Table:
+    """What is there and what is not."""
+    table = Table(title="hwgen doctor")
+    for name in ("what", "for", "found", "remedy"):
+        table.add_column(name)
+    for item in report.items:
+        style = None if item.found else ("yellow" if item.optional else "red")
+        found = item.found or ("missing (optional)" if item.optional else "missing")
+        table.add_row(
+            item.name, item.purpose, found, "" if item.found else item.remedy, style=style
+        )
+    return table

@@ -1,0 +1,264 @@
+"""Sweep files: the question that an exploration answers, and the cores that it spans."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from hwgen.config import (
+    ConfigError,
+    CoreConfig,
+    Strict,
+    explain,
+    load,
+)
+
+LUT_ONLY = ("mu", "codebook", "table", "storage", "builder")
+MAX_POINTS = 200_000
+Objective = Literal[
+    "area",
+    "cycles_per_token",
+    "weight_bits_per_token",
+    "act_bits_per_token",
+    "sum_bits_per_token",
+]
+
+
+class Range(Strict):
+    """Integers ``from`` … ``to``, both included, by adding ``step`` or multiplying ``times``."""
+
+    start: Annotated[int, Field(alias="from", description="first value")]
+    to: Annotated[int, Field(description="last value, included")]
+    step: Annotated[int | None, Field(ge=1, description="difference; default 1")] = None
+    times: Annotated[int | None, Field(ge=2, description="ratio instead of a difference")] = None
+
+    def values(self) -> tuple[int, ...]:
+        if self.to < self.start:
+            raise ValueError(f"to should be at least from, {self.start}, not {self.to}")
+        if self.times is None:
+            return tuple(range(self.start, self.to + 1, self.step or 1))
+        if self.step is not None:
+            raise ValueError("should have step or times, not both")
+        if self.start < 1:
+            raise ValueError(f"from should be at least 1 with times, not {self.start}")
+        values = [self.start]
+        while values[-1] * self.times <= self.to:
+            values.append(values[-1] * self.times)
+        return tuple(values)
+
+
+def _distinct(values: list[Any], one: type) -> tuple[Any, ...]:
+    if not values or any(type(value) is not one for value in values):
+        raise ValueError(f"should be a list of {'integers' if one is int else 'words'}")
+    if len(set(values)) < len(values):
+        raise ValueError("should be different values")
+    return tuple(values)
+
+
+def _ints(value: Any) -> tuple[int, ...]:
+    """An axis of integers, as its values."""
+    if type(value) is int:
+        return (value,)
+    if isinstance(value, list):
+        return _distinct(value, int)
+    if isinstance(value, dict):
+        try:
+            return Range.model_validate(value).values()
+        except ValidationError as error:
+            faults = "; ".join(explain(Range, "range", fault) for fault in error.errors())
+            raise ValueError(faults.replace("range: start", "range: from")) from None
+    raise ValueError("should be an integer, a list of integers or {from, to, step or times}")
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """An axis of words, as its values."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list):
+        return _distinct(value, str)
+    raise ValueError("should be a word or a list of words")
+
+
+Ints = Annotated[
+    tuple[int, ...], BeforeValidator(_ints, json_schema_input_type=int | list[int] | Range)
+]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words, json_schema_input_type=str | list[str])]
+
+
+class PipelineAxes(Strict):
+    """Axes of the pipeline settings."""
+
+    build: Ints = (0,)
+    fetch: Ints = (0,)
+    reduce: Ints = (0,)
+
+
+class Axes(Strict):
+    """Axes of a core: one value, a list, or a range {from, to, step or times} of integers.
+
+    ``max_in_features`` and ``max_out_features`` default to the largest of the workload's layers.
+    """
+
+    kind: Words
+    act: Words = ("int8",)
+    mu: Ints = (1,)
+    tables: Ints
+    ports: Ints
+    reuse: Ints = (1,)
+    table: Words = ("half",)
+    storage: Words = ("wires",)
+    builder: Words = ("minimal",)
+    pipeline: PipelineAxes = PipelineAxes()
+    max_in_features: Ints | None = None
+    max_out_features: Ints | None = None
+
+
+class LayerShape(Strict):
+    """A linear layer and how often a token passes one of its shape."""
+
+    name: Annotated[str, Field(description="for reports")]
+    in_features: Annotated[int, Field(ge=1, le=1 << 20, description="N")]
+    out_features: Annotated[int, Field(ge=1, le=1 << 20, description="M")]
+    count: Annotated[int, Field(ge=1, description="layers of this shape in the model")] = 1
+
+
+class Workload(Strict):
+    """What the core is to run."""
+
+    name: Annotated[str, Field(description="for reports")]
+    tokens: Annotated[int, Field(ge=1, le=65535, description="tokens of one run; 1: decode")] = 1
+    layers: Annotated[list[LayerShape], Field(min_length=1)]
+
+
+class SweepConfig(Strict):
+    """One exploration: axes of the core, a workload, a technology, objectives to minimise."""
+
+    format: Literal["hwgen.sweep/1"] = "hwgen.sweep/1"
+    name: Annotated[str | None, Field(description="results folder; default: the file's stem")] = (
+        None
+    )
+    technology: Annotated[str, Field(description="unit costs to use")] = "generic"
+    workload: Workload
+    core: Axes
+    objectives: Annotated[
+        tuple[Objective, ...],
+        BeforeValidator(_words, json_schema_input_type=list[Objective]),
+        Field(min_length=2, description="quantities to minimise"),
+    ] = ("area", "cycles_per_token")
+
+
+def load_sweep(path: Path) -> SweepConfig:
+    """Read a sweep file; its ``name`` defaults to the file's stem."""
+    config = load(SweepConfig, path)
+    return config if config.name else config.model_copy(update={"name": path.stem})
+
+
+class Space:
+    """The cores that a sweep spans. ``dropped`` counts combinations left out, by reason."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self.config = config
+        axes = config.core
+        layers = config.workload.layers
+        self.axes: dict[str, list[Any]] = {
+            name: list(getattr(axes, name))
+            for name in Axes.model_fields
+            if name not in ("pipeline", "max_in_features", "max_out_features")
+        }
+        for name in PipelineAxes.model_fields:
+            self.axes[f"pipeline.{name}"] = list(getattr(axes.pipeline, name))
+        for name in ("in_features", "out_features"):
+            largest = max(getattr(layer, name) for layer in layers)
+            self.axes[f"max_{name}"] = list(getattr(axes, f"max_{name}") or (largest,))
+        self.dropped: Counter[str] = Counter()
+        self.size = math.prod(len(values) for values in self.axes.values())
+        if self.size > MAX_POINTS:
+            raise ConfigError(
+                f"core: should span at most {MAX_POINTS} combinations, not {self.size}; "
+                "give fewer values"
+            )
+        self._check_single_values()
+
+    def cores(self) -> Iterator[CoreConfig]:
+        """Every legal core once, in the order of the axes.
+
+        Axes that belong to kind lut do not multiply the other kinds: what differs only in them
+        is one core, and the rest is dropped and counted.
+        """
+        seen = set()
+        for combination in itertools.product(*self.axes.values()):
+            point = dict(zip(self.axes, combination, strict=True))
+            if point["kind"] != "lut":
+                for name in LUT_ONLY:
+                    point.pop(name, None)
+                if point["pipeline.build"]:
+                    self.dropped["pipeline.build: belongs to kind lut"] += 1
+                    continue
+                key = tuple(point.values())
+                if key in seen:
+                    self.dropped["same core: differs only in axes of kind lut"] += 1
+                    continue
+                seen.add(key)
+            try:
+                yield CoreConfig.model_validate(_nest(point))
+            except ValidationError as error:
+                message = explain(CoreConfig, "", error.errors()[0]).removeprefix(": ")
+                self.dropped[_reason(message)] += 1
+
+    def _check_single_values(self) -> None:
+        """ConfigError for values that no combination could use: unknown words, out of range."""
+        faults = []
+        for name, values in self.axes.items():
+            for value in values:
+                base = {"kind": "lut", "tables": 1, "ports": 1}
+                parts = name.split(".")
+                content: Any = value if len(parts) == 1 else {parts[1]: value}
+                try:
+                    CoreConfig.model_validate(base | {parts[0]: content})
+                except ValidationError as error:
+                    fault = error.errors()[0]
+                    if fault["loc"]:  # Combination rules have no place; they are for the sweep.
+                        faults.append(explain(CoreConfig, "core", fault))
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+
+def _nest(point: dict[str, Any]) -> dict[str, Any]:
+    """A core's mapping from axes with dotted names."""
+    core: dict[str, Any] = {}
+    for name, value in point.items():
+        head, _, tail = name.partition(".")
+        if tail:
+            core.setdefault(head, {})[tail] = value
+        else:
+            core[name] = value
+    return core
+
+
+def _reason(message: str) -> str:
+    """A combination rule without the values that broke it, so that reasons can be counted."""
+    head = message.split(", not ")[0]
+    return head.split(" = ")[0] if " = " in head else head
+
+
+def describe(core: CoreConfig) -> str:
+    """A core in a few words: what tells it from others of a sweep."""
+    parts = [core.kind, core.act]
+    if core.kind == "lut":
+        parts.append(f"µ={core.mu}")
+    parts.append(f"L={core.tables} K={core.ports} D={core.reuse}")
+    if core.kind == "lut":
+        parts += [v for v in (core.table, core.storage, core.builder) if v not in _USUAL]
+    pipeline = core.pipeline
+    if pipeline.build or pipeline.fetch or pipeline.reduce:
+        parts.append(f"pipeline {pipeline.build}/{pipeline.fetch}/{pipeline.reduce}")
+    return " ".join(parts)
+
+
+_USUAL = (None, "half", "wires", "minimal")

@@ -1,0 +1,84 @@
+"""hwgen estimate: counts, area, cycles and traffic of one core, without elaborating anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from costmodel.area import OMITTED, Area, core_area, labelled
+from costmodel.technology import load_technology
+from hwgen.config import ConfigError, CoreConfig, load_core
+from hwgen.flow.verify import check_fits
+from hwgen.structure import structure
+from sim.cycles import Run, Traffic, total_cycles, traffic
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a core costs, and what it does to one layer."""
+
+    core: CoreConfig
+    technology: str
+    counts: dict[str, int]
+    area: Area
+    run: Run
+    cycles: int
+    traffic: Traffic
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data. ``counts`` maps primitives to their number; area is in ``area_unit``."""
+        run = self.run
+        macs = run.tokens * run.in_features * run.out_features
+        core = self.core
+        return {
+            "core": core.name,
+            "technology": self.technology,
+            "calibrated": self.area.calibrated,
+            "counts": self.counts,
+            "area": self.area.total,
+            "area_unit": self.area.unit,
+            "area_by_component": dict(self.area.by_component),
+            "layer": {
+                "tokens": run.tokens,
+                "in_features": run.in_features,
+                "out_features": run.out_features,
+            },
+            "cycles": self.cycles,
+            "utilisation": macs / (self.cycles * core.tile_n * core.tile_m),
+            "weight_bits": self.traffic.weight_bits,
+            "act_bits": self.traffic.act_bits,
+            "sum_bits": self.traffic.sum_bits,
+            "omitted": OMITTED,
+        }
+
+
+def estimate(core: Path, technology: str, layer: str | None = None) -> Estimate:
+    """Estimate the core in ``core``; ``layer`` is "T,N,M", by default one token of its largest."""
+    config = load_core(core)
+    tech = load_technology(technology)
+    run = Run(1, config.max_in_features, config.max_out_features)
+    if layer is not None:
+        run = parse_run(layer)
+        check_fits(config, "--layer", run.in_features, run.out_features)
+    spec = structure(config)
+    return Estimate(
+        core=config,
+        technology=tech.name,
+        counts=labelled(spec.total),
+        area=core_area(spec, tech),
+        run=run,
+        cycles=total_cycles(spec, [run]),
+        traffic=traffic(spec, run),
+    )
+
+
+def parse_run(layer: str) -> Run:
+    """A run from "T,N,M"."""
+    parts = layer.split(",")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
+        raise ConfigError(
+            "--layer: should be T,N,M with numbers of at least 1 (tokens, inputs, outputs), "
+            f"not {layer!r}"
+        )
+    return Run(*map(int, parts))

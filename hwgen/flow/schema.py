@@ -1,0 +1,17 @@
+"""hwgen schema: JSON schemas of the YAML files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hwgen.config import ConfigError, CoreConfig, Strict
+from hwgen.exploration import SweepConfig
+
+FILES: dict[str, type[Strict]] = {"core": CoreConfig, "sweep": SweepConfig}
+
+
+def schema(what: str) -> dict[str, Any]:
+    """JSON schema of a kind of file, draft 2020-12."""
+    if what not in FILES:
+        raise ConfigError(f"schema: should be one of {', '.join(FILES)}, not {what!r}")
+    return FILES[what].model_json_schema()

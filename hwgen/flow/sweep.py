@@ -1,0 +1,207 @@
+"""hwgen sweep: every core of a space, its cost and its cycles, and the Pareto front."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from costmodel.area import OMITTED, core_area
+from costmodel.pareto import pareto_mask
+from costmodel.plots import pareto_figure, picture
+from costmodel.technology import Technology, load_technology
+from hwgen.config import ConfigError, CoreConfig
+from hwgen.exploration import Space, SweepConfig, Workload, describe, load_sweep
+from hwgen.files import write_atomically
+from hwgen.structure import COMPONENTS, structure
+from sim.cycles import Run, total_cycles, traffic
+
+Progress = Callable[[int, int], None]
+AXES = (
+    "kind",
+    "act",
+    "mu",
+    "tables",
+    "ports",
+    "reuse",
+    "table",
+    "storage",
+    "builder",
+    "pipeline_build",
+    "pipeline_fetch",
+    "pipeline_reduce",
+    "max_in_features",
+    "max_out_features",
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An exploration's results and where they lie. ``best`` is a row of ``results``."""
+
+    config: SweepConfig
+    results: pd.DataFrame
+    best: int
+    dropped: dict[str, int]
+    folder: Path
+    area_column: str
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The Pareto front, sorted by its objectives."""
+        columns = [_column(name, self.area_column) for name in self.config.objectives]
+        return self.results[self.results["front"]].sort_values([*columns, *AXES])
+
+
+def sweep(
+    config_path: Path, out: Path | None = None, progress: Progress = lambda done, total: None
+) -> Sweep:
+    """Evaluate every core of a sweep file and write results, front, plots and the best core.
+
+    ``out`` defaults to results/<name>. All files appear at once, or none.
+    """
+    started = time.time()
+    config = load_sweep(config_path)
+    technology = load_technology(config.technology)
+    space = Space(config)
+    rows = []
+    cores = []
+    for core in space.cores():
+        cores.append(core)
+        rows.append(evaluate(core, config.workload, technology))
+        progress(len(rows) + space.dropped.total(), space.size)
+    progress(space.size, space.size)
+    if not rows:
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in space.dropped.items())
+        raise ConfigError(f"{config_path.name}: core: no combination is a legal core: {reasons}")
+    results = pd.DataFrame(rows)
+    area = f"area_{technology.area_unit}"
+    objectives = [_column(name, area) for name in config.objectives]
+    results["front"] = pareto_mask(results[objectives].to_numpy(float))
+    product = (results[area] * results["cycles_per_token"]).where(results["front"])
+    best = int(product.to_numpy().argmin() if product.notna().all() else product.idxmin())
+    folder = out or Path("results") / str(config.name)
+    result = Sweep(config, results, best, dict(space.dropped), folder, area)
+    _write(result, cores[best], technology, time.time() - started)
+    return result
+
+
+def evaluate(core: CoreConfig, workload: Workload, technology: Technology) -> dict[str, Any]:
+    """One row of the results: the axes, area by component, cycles and traffic per token."""
+    spec = structure(core)
+    area = core_area(spec, technology)
+    cycles = weights = acts = sums = macs = 0
+    for layer in workload.layers:
+        run = Run(workload.tokens, layer.in_features, layer.out_features)
+        moved = traffic(spec, run)
+        cycles += layer.count * total_cycles(spec, [run])
+        weights += layer.count * moved.weight_bits
+        acts += layer.count * moved.act_bits
+        sums += layer.count * moved.sum_bits
+        macs += layer.count * run.tokens * run.in_features * run.out_features
+    unit = technology.area_unit
+    lut = core.kind == "lut"
+    return {
+        "kind": core.kind,
+        "act": core.act,
+        "mu": core.mu,
+        "tables": core.tables,
+        "ports": core.ports,
+        "reuse": core.reuse,
+        "table": core.table or ("half" if lut else ""),
+        "storage": core.storage or ("wires" if lut else ""),
+        "builder": core.builder or ("minimal" if lut else ""),
+        "pipeline_build": core.pipeline.build,
+        "pipeline_fetch": core.pipeline.fetch,
+        "pipeline_reduce": core.pipeline.reduce,
+        "max_in_features": core.max_in_features,
+        "max_out_features": core.max_out_features,
+        "technology": technology.name,
+        "calibrated": area.calibrated,
+        "tile_n": core.tile_n,
+        "tile_m": core.tile_m,
+        f"area_{unit}": area.total,
+        **{f"area_{name}_{unit}": area.by_component[name] for name in COMPONENTS},
+        "cycles_per_token": cycles / workload.tokens,
+        "weight_bits_per_token": weights / workload.tokens,
+        "act_bits_per_token": acts / workload.tokens,
+        "sum_bits_per_token": sums / workload.tokens,
+        "utilisation": macs / (cycles * core.tile_n * core.tile_m),
+    }
+
+
+def _column(objective: str, area: str) -> str:
+    return area if objective == "area" else objective
+
+
+def _write(result: Sweep, best: CoreConfig, technology: Technology, seconds: float) -> None:
+    folder, config = result.folder, result.config
+    x, y = (_column(name, result.area_column) for name in config.objectives[:2])
+    title = f"{config.workload.name}: {len(result.results)} cores, {technology.name}"
+    figure = pareto_figure(result.results, x, y, title, result.best)
+    table = io.BytesIO()
+    result.results.to_parquet(table, index=False)
+    front = result.front.drop(columns="front").to_csv(index=False, lineterminator="\n")
+    core = best.model_dump(exclude_none=True, exclude_defaults=True) | {"name": _core_name(best)}
+    core = {"format": best.format, **core}
+    comment = f"# {describe(best)}: least area × cycles of the front of {config.name}.\n"
+    write_atomically(
+        {
+            folder / "results.parquet": table.getvalue(),
+            folder / "pareto.csv": front,
+            folder / "pareto.png": picture(figure, "png"),
+            folder / "pareto.svg": picture(figure, "svg"),
+            folder / "best.yaml": comment + yaml.safe_dump(core, sort_keys=False),
+            folder / "run.json": json.dumps(_run_record(result, seconds), indent=1) + "\n",
+        }
+    )
+
+
+def _core_name(core: CoreConfig) -> str:
+    parts = [core.kind, core.act, f"mu{core.mu}", f"l{core.tables}", f"k{core.ports}"]
+    return "_".join([*parts, f"d{core.reuse}"])
+
+
+def _run_record(result: Sweep, seconds: float) -> dict[str, Any]:
+    """What varies between identical runs, and how to repeat this one."""
+    packages = ("hwgen", "numpy", "pandas", "pyarrow", "pydantic")
+    return {
+        "command": ["hwgen", *sys.argv[1:]],
+        "commit": _commit(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(time.time() - seconds)),
+        "seconds": seconds,
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "tools": {name: version(name) for name in packages},
+        "points": len(result.results),
+        "front": int(result.results["front"].sum()),
+        "dropped": result.dropped,
+        "config": result.config.model_dump(),
+        "omitted": OMITTED,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the working copy, if this is one and git is there."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None

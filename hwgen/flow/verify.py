@@ -1,0 +1,208 @@
+"""hwgen verify: the generated Verilog against golden, bit for bit and cycle for cycle."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgen.config import ConfigError, CoreConfig, load_core
+from hwgen.emit import emit
+from hwgen.structure import structure
+from sim import golden
+from sim.checkpoints import CheckpointError, TernaryLayer
+from sim.cycles import Run, total_cycles
+from sim.network import Network, accuracy, read_test_set
+from sim.runner import CoreModel, Result, Stalls, Work
+
+Progress = Callable[[str], None]
+LAYER = re.compile(r"random:(\d+),(\d+),(\d+)")
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first output that differs: its layer, place, and values."""
+
+    layer: str
+    token: int
+    output: int
+    expected: int
+    got: int
+
+
+@dataclass
+class Verification:
+    """What was compared, and what came of it. Seconds are wall-clock.
+
+    ``match``: every output equals golden's and the cycle count equals the formula's.
+    ``pack_seconds`` turned weights into key beats, ``copy_seconds`` (a part of run_seconds) moved
+    beats to and from the model.
+    """
+
+    match: bool = True
+    outputs: int = 0
+    mismatches: int = 0
+    cycles: int = 0
+    cycles_predicted: int = 0
+    build_seconds: float = 0.0
+    run_seconds: float = 0.0
+    copy_seconds: float = 0.0
+    pack_seconds: float = 0.0
+    accuracy: float | None = None
+    first_mismatch: Mismatch | None = None
+    layers: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; accuracy only where a model with a test set was run."""
+        content = asdict(self)
+        if self.accuracy is None:
+            del content["accuracy"]
+        return content
+
+
+class _Verifier:
+    """One compiled core, and the tally of all that ran on it."""
+
+    def __init__(self, config: CoreConfig, stall: int, seed: int, progress: Progress) -> None:
+        self.config = config
+        self.stalls = Stalls(stall, stall, stall, stall)
+        self.seed = seed
+        self.progress = progress
+        emitted = emit(config)
+        progress("compiling the Verilog")
+        self.model = CoreModel(emitted.verilog, emitted.manifest)
+        self.tally = Verification(build_seconds=self.model.build_seconds)
+
+    def run(self, name: str, acts: NDArray, weights: NDArray) -> NDArray[np.int64]:
+        """Run one layer, compare it with golden, and return the core's own outputs."""
+        (tokens, features), outs = acts.shape, weights.shape[0]
+        self.progress(f"running {name}: {tokens} × {features} → {outs}")
+        result: Result = self.model.run([Work(acts, weights)], self.stalls, self.seed)
+        (got,) = result.outputs
+        expected = self._golden(acts, weights)
+        run = Run(tokens, features, outs)
+        tally = self.tally
+        wrong = np.argwhere(got != expected)
+        if len(wrong) and tally.first_mismatch is None:
+            token, output = map(int, wrong[0])
+            tally.first_mismatch = Mismatch(
+                name, token, output, int(expected[token, output]), int(got[token, output])
+            )
+        tally.layers.append(name)
+        tally.outputs += got.size
+        tally.mismatches += len(wrong)
+        tally.cycles += result.cycles
+        tally.cycles_predicted += total_cycles(structure(self.config), [run])
+        tally.run_seconds += result.run_seconds
+        tally.copy_seconds += result.copy_seconds
+        tally.pack_seconds += result.pack_seconds
+        return got
+
+    def finish(self) -> Verification:
+        tally = self.tally
+        if not tally.outputs:
+            raise AssertionError("nothing was compared")
+        in_time = tally.cycles == tally.cycles_predicted or any(asdict_values(self.stalls))
+        tally.match = tally.mismatches == 0 and in_time
+        return tally
+
+    def _golden(self, acts: NDArray, weights: NDArray) -> NDArray[np.int64]:
+        c = self.config
+        if c.acc_overflow is not None:
+            return golden.accumulate(acts, weights, c.tile_n, c.sum_bits, c.acc_overflow)
+        return golden.matmul(acts, weights)
+
+
+def asdict_values(stalls: Stalls) -> list[int]:
+    return list(asdict(stalls).values())
+
+
+def verify(
+    core: Path,
+    *,
+    layer: str | None = None,
+    model: Path | None = None,
+    seed: int = 0,
+    stall: int = 0,
+    progress: Progress = lambda _: None,
+) -> Verification:
+    """Run a random layer (``layer``: "random:T,N,M") or a checkpoint's on the core in ``core``.
+
+    A random layer has activations and weights over their whole range (for kind multiplier
+    weights of the activation's type). A checkpoint folder has ternary layers and test images,
+    whose classification by the core's own outputs gives the accuracy. With ``stall`` every stream
+    stalls in that percentage of cycles, and cycles are not compared.
+    """
+    if (layer is None) == (model is None):
+        raise ConfigError("verify: should have either --layer random:T,N,M or --model FOLDER")
+    if not 0 <= stall <= 95:
+        raise ConfigError(f"--stall: should be 0 … 95 percent, not {stall}")
+    config = load_core(core)
+    if layer is not None:
+        return _verify_random(config, layer, seed, stall, progress)
+    assert model is not None
+    return _verify_model(config, model, seed, stall, progress)
+
+
+def _verify_random(
+    config: CoreConfig, layer: str, seed: int, stall: int, progress: Progress
+) -> Verification:
+    tokens, features, outs = parse_layer(layer)
+    check_fits(config, "--layer", features, outs)
+    rng = np.random.default_rng(seed)
+    number = config.number
+    acts = rng.integers(number.lowest, number.highest, (tokens, features), np.int16, endpoint=True)
+    low, high = (number.lowest, number.highest) if config.kind == "multiplier" else (-1, 1)
+    weights = rng.integers(low, high, (outs, features), np.int16, endpoint=True)
+    verifier = _Verifier(config, stall, seed, progress)
+    verifier.run("random", acts, weights)
+    return verifier.finish()
+
+
+def _verify_model(
+    config: CoreConfig, folder: Path, seed: int, stall: int, progress: Progress
+) -> Verification:
+    try:
+        network = Network.load(folder)
+        images, labels = read_test_set(folder)
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
+    for info in network.layers:
+        check_fits(config, f"--model {folder}: {info.name}", info.in_features, info.out_features)
+    verifier = _Verifier(config, stall, seed, progress)
+
+    def on_core(layer: TernaryLayer, acts: NDArray) -> NDArray[np.int64]:
+        return verifier.run(layer.name, acts, layer.weights)
+
+    logits = network.infer(images, on_core, config.number.bits)
+    verifier.tally.accuracy = accuracy(logits, labels)
+    return verifier.finish()
+
+
+def parse_layer(layer: str) -> tuple[int, int, int]:
+    """(T, N, M) from "random:T,N,M"."""
+    match = LAYER.fullmatch(layer)
+    if match is None or 0 in (shape := tuple(map(int, match.groups()))):
+        raise ConfigError(
+            f"--layer: should be random:T,N,M with numbers of at least 1 "
+            f"(tokens, inputs, outputs), not {layer!r}"
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def check_fits(config: CoreConfig, where: str, in_features: int, out_features: int) -> None:
+    """ConfigError unless the core takes a layer of that size."""
+    for name, found, most in (
+        ("in_features", in_features, config.max_in_features),
+        ("out_features", out_features, config.max_out_features),
+    ):
+        if found > most:
+            raise ConfigError(
+                f"{where}: {name} should be at most the core's max_{name} {most}, not {found}; "
+                f"raise max_{name} in the core file"
+            )

@@ -1,0 +1,90 @@
+"""Counts of the structure equal what Yosys finds in the emitted Verilog, for every case."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from hwgen.emit import emit
+from hwgen.structure import structure
+from tests.cases import CASES
+from tests.netlist import read
+
+ADDERS = ("adder", "adder_carry")
+REGISTERS = {
+    "$dff": "register",
+    "$dffe": "register_enable",
+    "$sdff": "register_reset",
+    "$sdffe": "register_enable_reset",
+    "$sdffce": "register_enable_reset",
+}
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_adders_by_width(config, tmp_path):
+    netlist = read(emit(config).verilog, config.name, tmp_path)
+    found: Counter[int] = Counter()
+    for (kind, width), number in netlist.cells().items():
+        if kind in ("$add", "$sub"):
+            found[width] += number
+    expected: Counter[int] = Counter()
+    for primitive, number in structure(config).total.items():
+        if primitive.kind in ADDERS:
+            expected[primitive.width] += number
+    assert found == expected
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_flip_flops_by_kind(config, tmp_path):
+    passes = ("proc", "opt_expr", "opt_dff -simple-dffe", "opt_clean")
+    netlist = read(emit(config).verilog, config.name, tmp_path, passes)
+    found: Counter[str] = Counter()
+    for (kind, width), number in netlist.cells().items():
+        if kind in REGISTERS:
+            found[REGISTERS[kind]] += width * number
+        assert "dff" not in kind or kind in REGISTERS
+    expected: Counter[str] = Counter()
+    for primitive, number in structure(config).total.items():
+        if primitive.kind.startswith("register"):
+            expected[primitive.kind] += primitive.width * number
+    assert found == expected
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_multiplexer_inputs(config, tmp_path):
+    """Selected words of fetch and accumulate, counted as cases of the emitted Verilog."""
+    netlist = read(emit(config).verilog, config.name, tmp_path, ("proc", "opt_expr"))
+    found: Counter[str] = Counter()
+    for name, module in netlist.modules.items():
+        for cell in module["cells"].values():
+            width = int(cell["parameters"].get("WIDTH", "0"), 2)
+            if cell["type"] == "$pmux" and "_fetch_" in name:
+                words = int(cell["parameters"]["S_WIDTH"], 2)
+                found["fetch_mux"] += words * width * netlist.instances[name]
+            elif cell["type"] == "$mux" and "_fetch_" in name and width > 1:
+                output = cell["connections"]["Y"]
+                if output == module["netnames"]["entry"]["bits"]:
+                    found["fetch_mux"] += width * netlist.instances[name]
+            elif name.startswith("accumulate") and cell["type"] in ("$mux", "$pmux"):
+                output = cell["connections"]["Y"]
+                if output == module["netnames"].get("old", {}).get("bits"):
+                    extra = int(cell["parameters"].get("S_WIDTH", "1"), 2)
+                    found["mux"] += (extra + 1) * width * netlist.instances[name]
+    expected: Counter[str] = Counter()
+    counts = structure(config).counts
+    for component, kind in (("fetch", "fetch_mux"), ("accumulate", "mux")):
+        for primitive, number in counts[component].items():
+            if primitive.kind == kind:
+                expected[kind] += primitive.fan_in * primitive.width * number
+    assert found == +expected
+
+
+def test_a_wrong_count_is_noticed(tmp_path):
+    """The comparison above can fail: one adder more in the Verilog, and the widths differ."""
+    config = next(iter(CASES.values()))
+    verilog = emit(config).verilog
+    damaged = verilog.replace("~first;", "~(first + 1'h1);", 1)
+    assert damaged != verilog
+    before = read(verilog, config.name, tmp_path).cells()
+    assert read(damaged, config.name, tmp_path).cells() != before
