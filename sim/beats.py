@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from sim.golden import keys_from_weights
 
 Bytes = NDArray[np.uint8]
+BLOCK = 1 << 15
+"""Fields packed at once."""
 
 
 def beat_bytes(width: int) -> int:
@@ -30,9 +32,20 @@ def pack_fields(values: NDArray, bits: int) -> Bytes:
         raw = np.ascontiguousarray(values).astype(f"<u{bits // 8}").view(np.uint8)
         beats[:, : raw.shape[1]] = raw
         return beats
-    groups = -(-fields // 8)  # Eight fields fill `bits` whole bytes.
+    step = max(1, BLOCK // fields)
+    for first in range(0, rows, step):  # Blocks whose intermediate values stay in cache.
+        packed = _pack_block(values[first : first + step], bits)
+        size = min(packed.shape[1], beats.shape[1])
+        beats[first : first + step, :size] = packed[:, :size]
+    return beats
+
+
+def _pack_block(values: NDArray, bits: int) -> Bytes:
+    """`pack_fields` of some rows, without padding; eight fields fill ``bits`` whole bytes."""
+    rows, fields = values.shape
+    groups = -(-fields // 8)
     padded = np.zeros((rows, groups * 8), np.uint16)
-    padded[:, :fields] = values.astype(np.uint16, copy=False) & np.uint16((1 << bits) - 1)
+    np.bitwise_and(values.astype(np.uint16, copy=False), (1 << bits) - 1, out=padded[:, :fields])
     padded = padded.reshape(rows, groups, 8)
     packed = np.empty((rows, groups, bits), np.uint8)
     low, high = (np.zeros((rows, groups), np.uint64) for _ in range(2))
@@ -45,13 +58,11 @@ def pack_fields(values: NDArray, bits: int) -> Bytes:
                 high |= field >> np.uint64(64 - start)
         else:
             high |= field << np.uint64(start - 64)
-    packed[:, :, : min(bits, 8)] = low.view(np.uint8).reshape(rows, groups, 8)[:, :, :bits]
+    words = low.view(np.uint8).reshape(rows, groups, 8)
+    packed[:, :, : min(bits, 8)] = words[:, :, : min(bits, 8)]
     if bits > 8:
         packed[:, :, 8:] = high.view(np.uint8).reshape(rows, groups, 8)[:, :, : bits - 8]
-    flat = packed.reshape(rows, groups * bits)
-    size = min(flat.shape[1], beats.shape[1])
-    beats[:, :size] = flat[:, :size]
-    return beats
+    return packed.reshape(rows, groups * bits)
 
 
 def unpack_fields(beats: Bytes, bits: int, count: int) -> NDArray[np.int64]:

@@ -89,6 +89,10 @@ def accumulate(
     return acc
 
 
+KEY_BLOCK = 1 << 15
+"""Keys made at once."""
+
+
 def keys_from_weights(weights: ArrayLike, mu: int) -> NDArray[np.uint16]:
     """Keys of a lookup-table core: one per group of ``mu`` consecutive weights of a row.
 
@@ -105,12 +109,19 @@ def keys_from_weights(weights: ArrayLike, mu: int) -> NDArray[np.uint16]:
     """
     w = _ternary(_matrix("weights", "(M, N)", weights))
     table = _key_table(mu)
-    value = np.zeros((w.shape[0], -(-w.shape[1] // mu)), np.int8 if mu <= 5 else np.int16)
-    for j in range(mu):  # Horner's rule; every |value| is at most E.
-        column = w[:, j::mu]
-        value *= 3
-        value[:, : column.shape[1]] += column
-    return table.take(value, mode="wrap")  # A negative value counts from the table's end.
+    groups = -(-w.shape[1] // mu)
+    keys = np.empty((w.shape[0], groups), np.uint16)
+    step = max(1, KEY_BLOCK // groups)
+    for first in range(0, w.shape[0], step):  # Blocks whose intermediate values stay in cache.
+        block = w[first : first + step]
+        value = np.zeros((len(block), groups), np.int8 if mu <= 5 else np.int16)
+        for j in range(mu):  # Horner's rule; every |value| is at most E.
+            column = block[:, j::mu]
+            value *= 3
+            value[:, : column.shape[1]] += column
+        # A negative value counts from the table's end.
+        table.take(value, mode="wrap", out=keys[first : first + step])
+    return keys
 
 
 def weights_from_keys(keys: ArrayLike, mu: int, in_features: int) -> NDArray[np.int8]:

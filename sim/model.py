@@ -33,6 +33,10 @@ no_inline -module "port_*"
 """
 
 
+UNIT_BYTES = 1_000_000
+"""Text of one compiler run, about."""
+
+
 class ModelError(HwgenError):
     """A model could not be built or run."""
 
@@ -86,24 +90,39 @@ def _build(verilog: str, top: str, work: Path) -> Path:
     _run([*verilate, str(config), str(source)], work, f"Verilator on {top}")
     runtime = _runtime()
     flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}", f"-I{work}"]
-    sources = [*sorted(work.glob("Vcore*.cpp"), key=_size), DRIVER]
+    slow = {path for path in work.glob("Vcore*.cpp") if "Slow" in path.name}
+    fast = {path for path in work.glob("Vcore*.cpp")} - slow | {DRIVER}
+    units = [(unit, "-O1") for unit in _units(fast, work, "fast")]
+    units += [(unit, "-O0") for unit in _units(slow, work, "slow")]
 
-    def compile_one(source: Path) -> Path:
-        target = work / f"{source.stem}.o"
-        level = "-O0" if "Slow" in source.name else "-O1"
+    def compile_one(unit: tuple[Path, str]) -> Path:
+        source, level = unit
+        target = source.with_suffix(".o")
         _run(["g++", level, *flags, "-c", str(source), "-o", str(target)], work, f"g++ on {top}")
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, sources))
+        objects = list(pool.map(compile_one, units))
     built = work / "model.so"
     link = ["g++", "-shared", "-o", str(built), *map(str, [*objects, *runtime]), "-lpthread"]
     _run(link, work, f"linking {top}")
     return built
 
 
-def _size(path: Path) -> int:
-    return -path.stat().st_size
+def _units(sources: set[Path], work: Path, name: str) -> list[Path]:
+    """Files that include ``sources``: few, since reading Verilator's headers takes a second each."""
+    ordered = sorted(sources, key=lambda path: (-path.stat().st_size, path.name))
+    total = sum(path.stat().st_size for path in ordered)
+    bins: list[list[Path]] = [[] for _ in range(max(1, round(total / UNIT_BYTES)))]
+    for path in ordered:
+        least = min(bins, key=lambda group: sum(member.stat().st_size for member in group))
+        least.append(path)
+    units = []
+    for number, group in enumerate(bins):
+        unit = work / f"unit_{name}_{number}.cpp"
+        unit.write_text("".join(f'#include "{path}"\n' for path in group))
+        units.append(unit)
+    return units
 
 
 def _runtime() -> list[Path]:

@@ -157,8 +157,12 @@ def _verify_random(
     rng = np.random.default_rng(seed)
     number = config.number
     acts = rng.integers(number.lowest, number.highest, (tokens, features), np.int16, endpoint=True)
-    low, high = (number.lowest, number.highest) if config.kind == "multiplier" else (-1, 1)
-    weights = rng.integers(low, high, (outs, features), np.int16, endpoint=True)
+    if config.kind == "multiplier":
+        weights = rng.integers(
+            number.lowest, number.highest, (outs, features), np.int16, endpoint=True
+        )
+    else:
+        weights = rng.integers(-1, 1, (outs, features), np.int8, endpoint=True)
     verifier = _Verifier(config, stall, seed, progress)
     verifier.run("random", acts, weights)
     return verifier.finish()
