@@ -1,8 +1,8 @@
 // Drives a Verilated core from plain memory: commands, activations and keys in, sums out.
 //
 // One call of core_run plays any number of queued runs from a freshly reset core and returns when
-// every result has moved (and some idle cycles have shown that nothing more comes), or when
-// nothing has moved for `patience` cycles. Streams follow the core's rules: once offered, a beat
+// every result has moved (and some idle cycles have shown that nothing more comes), when nothing
+// has moved for `patience` cycles, or when `idle` results too many have come. Streams follow the core's rules: once offered, a beat
 // stays until it moves. All beats are little-endian and padded to multiples of 8 bytes.
 
 #include <chrono>
@@ -187,10 +187,8 @@ int core_run(Job* job) {
         const bool moved = command_moves || acts_moves || keys_moves || sums_moves;
         quiet = moved ? 0 : quiet + 1;
         ++cycle;
-        if (received == expected && taken == inputs ? quiet >= job->idle
-                                                    : quiet >= job->patience) {
-            break;
-        }
+        const bool complete = received == expected && taken == inputs;
+        if (quiet >= (complete ? job->idle : job->patience) || strays >= job->idle) break;
     }
     core->final();
     job->cycles = last - first + 1;

@@ -21,9 +21,14 @@ REGISTERS = {
 }
 
 
+def netlist_of(config, folder, passes=("proc",)):
+    emitted = emit(config)
+    return read(emitted.verilog, emitted.name, folder, passes)
+
+
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
 def test_adders_by_width(config, tmp_path):
-    netlist = read(emit(config).verilog, config.name, tmp_path)
+    netlist = netlist_of(config, tmp_path)
     found: Counter[int] = Counter()
     for (kind, width), number in netlist.cells().items():
         if kind in ("$add", "$sub"):
@@ -37,8 +42,8 @@ def test_adders_by_width(config, tmp_path):
 
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
 def test_flip_flops_by_kind(config, tmp_path):
-    passes = ("proc", "opt_expr", "opt_dff -simple-dffe", "opt_clean")
-    netlist = read(emit(config).verilog, config.name, tmp_path, passes)
+    passes = ("proc", "opt_expr", "opt_dff", "opt_clean")
+    netlist = netlist_of(config, tmp_path, passes)
     found: Counter[str] = Counter()
     for (kind, width), number in netlist.cells().items():
         if kind in REGISTERS:
@@ -54,7 +59,7 @@ def test_flip_flops_by_kind(config, tmp_path):
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
 def test_multiplexer_inputs(config, tmp_path):
     """Selected words of fetch and accumulate, counted as cases of the emitted Verilog."""
-    netlist = read(emit(config).verilog, config.name, tmp_path, ("proc", "opt_expr"))
+    netlist = netlist_of(config, tmp_path, ("proc", "opt_expr"))
     found: Counter[str] = Counter()
     for name, module in netlist.modules.items():
         for cell in module["cells"].values():
@@ -83,8 +88,8 @@ def test_multiplexer_inputs(config, tmp_path):
 def test_a_wrong_count_is_noticed(tmp_path):
     """The comparison above can fail: one adder more in the Verilog, and the widths differ."""
     config = next(iter(CASES.values()))
-    verilog = emit(config).verilog
-    damaged = verilog.replace("~first;", "~(first + 1'h1);", 1)
-    assert damaged != verilog
-    before = read(verilog, config.name, tmp_path).cells()
-    assert read(damaged, config.name, tmp_path).cells() != before
+    emitted = emit(config)
+    damaged = emitted.verilog.replace("~first;", "~(first + 1'h1);", 1)
+    assert damaged != emitted.verilog
+    before = netlist_of(config, tmp_path).cells()
+    assert read(damaged, emitted.name, tmp_path).cells() != before

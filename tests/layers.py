@@ -1,0 +1,56 @@
+"""Random and extreme layers for a core, with what golden says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgen.config import CoreConfig
+from sim import golden
+from sim.cycles import Run
+from sim.runner import Work
+
+SHAPES = ((2, 37, 11), (1, 1, 1), (3, 64, 20), (1, 5, 3), (2, 90, 7))
+"""(T, N, M): smaller and larger than a tile, dividing nothing, one and several tokens."""
+
+
+def random_work(
+    config: CoreConfig, rng: np.random.Generator, shapes: Iterable[tuple[int, int, int]] = SHAPES
+) -> list[Work]:
+    """Layers of these shapes, cut to the core's maxima; every third with extreme values."""
+    return [_layer(config, rng, shape, i % 3 == 2) for i, shape in enumerate(shapes)]
+
+
+def _layer(
+    config: CoreConfig, rng: np.random.Generator, shape: tuple[int, int, int], extreme: bool
+) -> Work:
+    tokens, features, outs = shape
+    features = min(features, config.max_in_features)
+    outs = min(outs, config.max_out_features)
+    low, high = config.number.lowest, config.number.highest
+    weight_low, weight_high = (low, high) if config.kind == "multiplier" else (-1, 1)
+    if extreme:
+        acts = np.full((tokens, features), low, np.int16)
+        weights = np.full((outs, features), weight_low, np.int16)
+        weights[::2] = rng.choice([weight_low, weight_high], size=features)
+        return Work(acts, weights)
+    return Work(
+        rng.integers(low, high, (tokens, features), np.int16, endpoint=True),
+        rng.integers(weight_low, weight_high, (outs, features), np.int16, endpoint=True),
+    )
+
+
+def expected(config: CoreConfig, work: Work) -> NDArray[np.int64]:
+    """Golden's outputs."""
+    if config.acc_overflow is not None:
+        return golden.accumulate(
+            work.acts, work.weights, config.tile_n, config.sum_bits, config.acc_overflow
+        )
+    return golden.matmul(work.acts, work.weights)
+
+
+def runs(work: Iterable[Work]) -> list[Run]:
+    """The shapes of layers, for the cycle formula."""
+    return [Run(*piece.acts.shape, piece.weights.shape[0]) for piece in work]
