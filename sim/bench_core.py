@@ -414,10 +414,11 @@ async def one_tile_per_cycle(dut):
     runs = [core.run(piece) for piece in work]
     keys = moves["keys"]
     steady = sum(cycles.steady_cycles(core.structure, run) for run in runs)
-    assert keys[-1] - keys[0] + 1 == steady
-    assert len(keys) == steady, "integer accumulators never wait"
+    assert len(keys) == steady, f"{len(keys)} tiles are not {steady} cycles"
+    assert keys[-1] - keys[0] + 1 == steady, f"{len(keys)} tiles took {keys[-1] - keys[0] + 1}"
+    due = cycles.total_cycles(core.structure, runs)
     taken = moves["sums"][-1] - moves["commands"][0] + 1
-    assert taken == cycles.total_cycles(core.structure, runs)
+    assert taken == due, f"{taken} cycles instead of {due}"
 
 
 def _integers(packed: beats.Bytes) -> Beats:

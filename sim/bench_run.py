@@ -139,7 +139,7 @@ def _build(verilog: str, top: str, work: Path, libs: Path) -> Path:
     with model._lock(_runtime() / "lock"):
         for fresh in work.glob("verilated*.o"):
             if not (_runtime() / fresh.name).exists():
-                shutil.copy(fresh, _runtime())
+                fresh.replace(_runtime() / fresh.name)
     return work / top
 
 

@@ -1,0 +1,170 @@
+"""The protocol of generated cores under cocotb, and proof that its benches notice faults."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hwgen.config import CoreConfig, Pipeline
+from hwgen.emit import emit
+from sim.bench_run import BenchError, run_benches
+
+pytestmark = pytest.mark.verilator
+
+CASES: dict[str, CoreConfig] = {
+    "lut_smallest": CoreConfig(
+        kind="lut", act="int2", tables=1, ports=1, max_in_features=1, max_out_features=1
+    ),
+    "lut_mu3_d3": CoreConfig(
+        kind="lut", mu=3, tables=2, ports=3, reuse=3, max_in_features=40, max_out_features=29
+    ),
+    "lut_mu4_registers_d5_deep": CoreConfig(
+        kind="lut",
+        act="int5",
+        mu=4,
+        tables=3,
+        ports=2,
+        reuse=5,
+        storage="registers",
+        pipeline=Pipeline(build=1, fetch=1, reduce=1),
+        max_in_features=50,
+        max_out_features=24,
+    ),
+    "lut_mu2_full_chain_saturate_d2": CoreConfig(
+        kind="lut",
+        act="int2",
+        mu=2,
+        tables=4,
+        ports=3,
+        reuse=2,
+        table="full",
+        builder="chain",
+        pipeline=Pipeline(fetch=1, reduce=2),
+        acc_bits=5,
+        acc_overflow="saturate",
+        max_in_features=64,
+        max_out_features=20,
+    ),
+    "lut_mu3_full_naive_registers_wrap": CoreConfig(
+        kind="lut",
+        act="int16",
+        mu=3,
+        tables=3,
+        ports=1,
+        table="full",
+        storage="registers",
+        builder="naive",
+        pipeline=Pipeline(build=2),
+        acc_bits=20,
+        acc_overflow="wrap",
+        max_in_features=100,
+        max_out_features=7,
+    ),
+    "lut_mu3_chain_registers_d4": CoreConfig(
+        kind="lut",
+        mu=3,
+        tables=1,
+        ports=2,
+        reuse=4,
+        storage="registers",
+        builder="chain",
+        pipeline=Pipeline(build=1, fetch=1),
+        max_in_features=32,
+        max_out_features=17,
+    ),
+    "signflip_d3": CoreConfig(
+        kind="signflip",
+        act="int5",
+        tables=3,
+        ports=2,
+        reuse=3,
+        pipeline=Pipeline(reduce=1),
+        max_in_features=32,
+        max_out_features=23,
+    ),
+    "multiplier_saturate_d2": CoreConfig(
+        kind="multiplier",
+        tables=4,
+        ports=3,
+        reuse=2,
+        pipeline=Pipeline(fetch=1, reduce=1),
+        acc_bits=16,
+        acc_overflow="saturate",
+        max_in_features=33,
+        max_out_features=16,
+    ),
+}
+
+BENCHES = 16
+"""Benches with their parameters: none may get lost."""
+FAULTS: dict[str, tuple[str, str, str]] = {
+    # A pattern in the text of a core, what replaces it, and what the benches have to say.
+    "keys_never_taken": (
+        r"keys_ready = .*;",
+        "keys_ready = 1'h0;",
+        rf"{BENCHES} of {BENCHES} benches failed:\n  .*: AssertionError: stuck: 0 of",
+    ),
+    "accumulator_not_cleared": (r"keep = ~first;", "keep = 1'h1;", r"smallest_run: .* run [01]: "),
+    "results_do_not_wait": (
+        r"step = .*;",
+        "step = 1'h1;",
+        r"random_stalls/stalls=sums: AssertionError: sums: (valid|payload) .* before ready",
+    ),
+    "valid_waits_for_ready": (
+        r"(?s)(output sums__valid\n\);)(.*)\.sums_valid\(sums__valid\)",
+        r"\1\n  wire held;\n  assign sums__valid = held & sums__ready;\2.sums_valid(held)",
+        r"valid_does_not_wait_for_ready: AssertionError: no result without ready",
+    ),
+    "always_last": (r"sums_last <= .*;", "sums_last <= 1'h1;", r"largest_run: .* run 0: "),
+    "counter_without_reset": (
+        r"if \(rst\)\n\s+in_tile <= .*;\n\s+else if",
+        "if",
+        r"random_register_contents: AssertionError: (?s:.*)reset_in_the_middle: AssertionError: ",
+    ),
+    "slower_than_promised": (
+        r"keys_ready = (.*);",
+        r"keys_ready = \1 & ~sums_valid;",
+        rf" 1 of {BENCHES} benches failed:\n  one_tile_per_cycle: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_core_keeps_to_its_protocol(config: CoreConfig, seed: int, tmp_path: Path) -> None:
+    core = emit(config)
+    passed = run_benches(core.verilog, core.manifest, tmp_path, seed=seed)
+    assert passed[0].name == "random_register_contents"  # Nothing has run before it.
+    assert len(passed) == BENCHES
+
+
+@pytest.mark.parametrize("seed", range(3, 7))
+def test_one_cycle_of_reset_is_enough(seed: int, tmp_path: Path) -> None:
+    core = emit(CASES["lut_mu4_registers_d5_deep"])
+    run_benches(
+        core.verilog, core.manifest, tmp_path, seed=seed, benches=["random_register_contents"]
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_benches_notice_a_fault(fault: tuple[str, str, str], tmp_path: Path) -> None:
+    pattern, replacement, message = fault
+    core = emit(CASES["lut_mu3_d3"])
+    broken, places = re.subn(pattern, replacement, core.verilog)
+    assert places == 1
+    with pytest.raises(BenchError, match=message):
+        run_benches(broken, core.manifest, tmp_path, seed=1)
+
+
+def test_a_run_without_benches_fails(tmp_path: Path) -> None:
+    core = emit(CASES["lut_mu3_d3"])
+    with pytest.raises(BenchError, match="seed 3: 0 benches ran"):
+        run_benches(core.verilog, core.manifest, tmp_path, seed=3, benches=["no_such_bench"])
+
+
+def test_a_simulator_that_hangs_is_ended(tmp_path: Path) -> None:
+    core = emit(CASES["lut_mu3_d3"])
+    with pytest.raises(BenchError, match=r"seed 3: no results \(limit 0.01 s\):\nTimeout"):
+        run_benches(core.verilog, core.manifest, tmp_path, seed=3, limit_s=0.01)
