@@ -1,0 +1,345 @@
+"""The command line: results on stdout, one-line errors on stderr, exit codes, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import hwgen.cli
+from hwgen.config import CoreConfig
+
+ROOT = Path(__file__).parents[1]
+DIGITS = ROOT / "examples" / "digits"
+CORE = "kind: lut\nmu: 2\ntables: 3\nports: 2\nmax_in_features: 512\nmax_out_features: 512\n"
+
+
+class Outcome:
+    """Exit code and what was printed."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def hwgen_cli(monkeypatch, capsys, tmp_path):
+    """Runs the command line in an empty folder that holds core.yaml."""
+    monkeypatch.chdir(tmp_path)
+    Path("core.yaml").write_text(CORE)
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["hwgen", *map(str, arguments)])
+        try:
+            hwgen.cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err)
+
+    return run
+
+
+def test_generate_writes_both_files_and_prints_the_folder(hwgen_cli):
+    outcome = hwgen_cli("generate", "core.yaml")
+    assert (outcome.code, outcome.out) == (0, "rtl_out/core\n")
+    assert sorted(path.name for path in Path("rtl_out/core").iterdir()) == [
+        "core.v",
+        "manifest.json",
+    ]
+    manifest = json.loads(Path("rtl_out/core/manifest.json").read_text())
+    assert manifest["top"] == "core"
+    assert manifest["keys"]["zero_index"] == 4
+
+
+def test_estimate_json(hwgen_cli):
+    outcome = hwgen_cli("estimate", "core.yaml", "--tech", "generic", "--layer", "2,20,7", "--json")
+    content = json.loads(outcome.out)
+    assert outcome.code == 0
+    assert content["area_unit"] == "ge"
+    assert content["area"] == pytest.approx(sum(content["area_by_component"].values()))
+    assert content["counts"]["fetch_mux_4_w9"] == 6
+    assert content["cycles"] == 2 * 4 * 4 + 2  # T · ⌈20/6⌉ · ⌈7/2⌉ and the latency
+
+
+@pytest.mark.verilator
+def test_verify_random_json(hwgen_cli):
+    outcome = hwgen_cli("verify", "core.yaml", "--layer", "random:3,20,7", "--seed", "4", "--json")
+    content = json.loads(outcome.out)
+    assert outcome.code == 0
+    assert content["match"] is True
+    assert (content["outputs"], content["mismatches"]) == (21, 0)
+    assert content["cycles"] == content["cycles_predicted"] == 3 * 4 * 4 + 2
+    assert {"build_seconds", "run_seconds"} < content.keys()
+    assert "accuracy" not in content
+
+
+KINDS = {
+    "lut": "kind: lut\nmu: 3\ntables: 6\nports: 8\n",
+    "lut_full": "kind: lut\nmu: 2\ntables: 8\nports: 4\ntable: full\nstorage: registers\nreuse: 3\n",
+    "signflip": "kind: signflip\ntables: 16\nports: 8\npipeline: {fetch: 1, reduce: 2}\n",
+    "multiplier": "kind: multiplier\ntables: 8\nports: 8\n",
+}
+"""A core of each kind that holds the digits network."""
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("core", KINDS.values(), ids=KINDS)
+def test_the_trained_digits_network_on_every_kind(hwgen_cli, core):
+    Path("core.yaml").write_text(core)
+    outcome = hwgen_cli("verify", "core.yaml", "--model", DIGITS, "--json")
+    content = json.loads(outcome.out)
+    assert outcome.code == 0
+    assert content["match"] is True
+    assert content["outputs"] == 360 * (256 + 128 + 10)
+    assert content["accuracy"] >= 0.95
+
+
+@pytest.mark.verilator
+def test_the_digits_network_with_narrow_activations_still_matches(hwgen_cli):
+    """int4 activations cost accuracy, not exactness."""
+    Path("core.yaml").write_text("kind: lut\nact: int4\nmu: 2\ntables: 8\nports: 8\n")
+    content = json.loads(hwgen_cli("verify", "core.yaml", "--model", DIGITS, "--json").out)
+    assert content["match"] is True
+    assert 0.5 < content["accuracy"] < 1
+
+
+@pytest.mark.verilator
+def test_verify_reports_the_first_difference(hwgen_cli, monkeypatch):
+    """A wrong golden is a mismatch, seen from the other side: exit 1 and where it is."""
+    from hwgen.flow import verify
+
+    real = verify.golden.matmul
+
+    def wrong(acts, weights):
+        result = real(acts, weights)
+        result[1, 5] += 1
+        return result
+
+    monkeypatch.setattr(verify.golden, "matmul", wrong)
+    outcome = hwgen_cli("verify", "core.yaml", "--layer", "random:3,20,7")
+    assert outcome.code == 1
+    line = outcome.err.strip().splitlines()[-1]
+    assert line.startswith("hwgen: error: core.yaml: 1 of 21 outputs differ from golden; first: ")
+    assert "layer random, token 1, output 5: expected " in line
+
+
+def test_schema_knows_every_field(hwgen_cli):
+    content = json.loads(hwgen_cli("schema").out)
+    assert content["properties"].keys() == CoreConfig.model_fields.keys()
+    assert json.loads(hwgen_cli("schema", "sweep").out)["title"] == "SweepConfig"
+
+
+@pytest.mark.verilator
+def test_doctor_passes_its_self_test(hwgen_cli):
+    content = json.loads(hwgen_cli("doctor", "--json").out)
+    assert content["healthy"] is True
+    found = {item["name"]: item["found"] for item in content["items"]}
+    assert found["verilator"]
+    assert found["self-test"].startswith("passed")
+
+
+SWEEP = """
+workload: {name: test, layers: [{name: a, in_features: 24, out_features: 10, count: 3}]}
+core: {kind: [lut, signflip], mu: [1, 2], tables: {from: 1, to: 4, times: 2}, ports: [2, 4]}
+"""
+
+
+def test_sweep_writes_records_front_plot_and_best_core(hwgen_cli):
+    Path("small.yaml").write_text(SWEEP)
+    outcome = hwgen_cli("sweep", "small.yaml", "--json")
+    content = json.loads(outcome.out)
+    folder = Path("results/small")
+    assert (outcome.code, content["points"]) == (0, 18)
+    assert sum(content["dropped"].values()) == 6
+    results = pd.read_parquet(folder / "results.parquet")
+    front = pd.read_csv(folder / "pareto.csv", keep_default_na=False)
+    assert len(results) == 18
+    assert len(front) == results["front"].sum() == len(content["front"]) > 1
+    assert results.notna().all(axis=None)
+    row = results.query("kind == 'lut' and mu == 2 and tables == 2 and ports == 4").iloc[0]
+    assert row["cycles_per_token"] == 3 * (6 * 3 + 2)
+    assert row["weight_bits_per_token"] == 3 * 18 * 2 * 4 * 4
+    assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    assert hwgen_cli("generate", folder / "best.yaml").code == 0
+
+
+def test_sweep_and_estimate_agree(hwgen_cli):
+    Path("small.yaml").write_text(SWEEP)
+    hwgen_cli("sweep", "small.yaml")
+    best = json.loads(hwgen_cli("sweep", "small.yaml", "--json").out)["best"]
+    one = json.loads(hwgen_cli("estimate", "results/small/best.yaml", "--json").out)
+    assert one["area"] == best["area_ge"]
+    assert one["cycles"] * 3 == best["cycles_per_token"]
+
+
+def test_two_sweeps_give_the_same_bytes(hwgen_cli):
+    Path("small.yaml").write_text(SWEEP)
+    for folder in ("one", "two"):
+        assert hwgen_cli("sweep", "small.yaml", "--out", folder).code == 0
+    for name in ("results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml"):
+        assert (Path("one") / name).read_bytes() == (Path("two") / name).read_bytes()
+
+
+MISTAKES = {
+    "no file": (
+        ("generate", "absent.yaml"),
+        "hwgen: error: absent.yaml: no such file",
+    ),
+    "unknown technology": (
+        ("estimate", "core.yaml", "--tech", "generik"),
+        "hwgen: error: technology: should be a calibrated one, not 'generik'; "
+        "did you mean 'generic'?",
+    ),
+    "bad layer": (
+        ("verify", "core.yaml", "--layer", "random:1,0,3"),
+        "hwgen: error: --layer: should be random:T,N,M with numbers of at least 1 "
+        "(tokens, inputs, outputs), not 'random:1,0,3'",
+    ),
+    "bad estimate layer": (
+        ("estimate", "core.yaml", "--layer", "1,2"),
+        "hwgen: error: --layer: should be T,N,M with numbers of at least 1 "
+        "(tokens, inputs, outputs), not '1,2'",
+    ),
+    "nothing to verify": (
+        ("verify", "core.yaml"),
+        "hwgen: error: verify: should have either --layer random:T,N,M or --model FOLDER",
+    ),
+    "layer larger than the core": (
+        ("verify", "core.yaml", "--layer", "random:1,513,3"),
+        "hwgen: error: --layer: in_features should be at most the core's max_in_features 512, "
+        "not 513; raise max_in_features in the core file",
+    ),
+    "unknown schema": (
+        ("schema", "cores"),
+        "hwgen: error: schema: should be one of core, sweep, not 'cores'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_one_line_and_exit_2(hwgen_cli, arguments, message):
+    outcome = hwgen_cli(*arguments)
+    assert (outcome.code, outcome.out, outcome.err.strip()) == (2, "", message)
+
+
+SWEEP_FAULTS = {
+    "no legal core": (
+        "core: {kind: lut, tables: 1, ports: 1, pipeline: {build: 1}}",
+        "core: no combination is a legal core: pipeline.build: tables on wires have no registers "
+        "to cut; should be 0 (or storage: registers) (1)",
+    ),
+    "value out of range": (
+        "core: {kind: lut, tables: [1, 5000], ports: 1}",
+        "core: tables: input should be less than or equal to 4096, not 5000",
+    ),
+    "bad range": (
+        "core: {kind: lut, tables: {from: 3, to: 1}, ports: 1}",
+        "sweep.yaml: core.tables: to should be at least from, 3, not 1, not {'from': 3, 'to': 1}",
+    ),
+    "unknown axis": (
+        "core: {kind: lut, tables: 1, ports: 1, port: 2}",
+        "sweep.yaml: unknown key 'core.port'; did you mean 'ports'?",
+    ),
+    "repeated value": (
+        "core: {kind: lut, tables: [1, 1], ports: 1}",
+        "sweep.yaml: core.tables: should be different values, not [1, 1]",
+    ),
+    "unknown objective": (
+        "core: {kind: lut, tables: 1, ports: 1}\nobjectives: [area, power]",
+        "sweep.yaml: objectives.1: input should be 'area', 'cycles_per_token', "
+        "'weight_bits_per_token', 'act_bits_per_token' or 'sum_bits_per_token', not 'power'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("core", "message"), SWEEP_FAULTS.values(), ids=SWEEP_FAULTS)
+def test_faults_of_a_sweep_file(hwgen_cli, core, message):
+    workload = "workload: {name: w, layers: [{name: a, in_features: 8, out_features: 8}]}\n"
+    Path("sweep.yaml").write_text(workload + core)
+    outcome = hwgen_cli("sweep", "sweep.yaml")
+    said = outcome.err.strip().removeprefix("hwgen: error: ").removeprefix("sweep.yaml: core: no")
+    assert outcome.code == 2
+    assert said == message.removeprefix("core: no")
+    assert not Path("results").exists()
+
+
+def digits(folder: Path) -> dict[str, np.ndarray]:
+    """A copy of the digits model to spoil; returns its tensors."""
+    shutil.copytree(DIGITS, folder)
+    return load_file(folder / "model.safetensors")
+
+
+def test_an_all_zero_tensor_is_refused(hwgen_cli):
+    tensors = digits(Path("model"))
+    tensors["layers.1.weight"] = np.full_like(tensors["layers.1.weight"], 0b01010101)
+    save_file(tensors, "model/model.safetensors")
+    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
+    assert outcome.code == 2
+    assert "layers.1.weight" in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_codes_outside_the_alphabet_are_refused(hwgen_cli):
+    tensors = digits(Path("model"))
+    tensors["layers.0.weight"][3, 5] = 0b11
+    save_file(tensors, "model/model.safetensors")
+    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
+    assert outcome.code == 2
+    assert "layers.0.weight" in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_an_unreadable_model_is_refused(hwgen_cli):
+    digits(Path("model"))
+    Path("model/model.safetensors").write_bytes(b"not safetensors")
+    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
+    assert outcome.code == 2
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def _limit_file_size() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path):
+    """Files may not grow past 2 kB, as on a full disk: exit 1, one line, no file."""
+    (tmp_path / "core.yaml").write_text(CORE)
+    command = [str(Path(sys.executable).with_name("hwgen")), "generate", "core.yaml"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, preexec_fn=_limit_file_size
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == (
+        "hwgen: error: rtl_out/core/core.v: cannot be written: File too large"
+    )
+    assert list((tmp_path / "rtl_out" / "core").iterdir()) == []
+
+
+def test_a_missing_tool_is_named(tmp_path):
+    """With an empty PATH there is no compiler."""
+    (tmp_path / "core.yaml").write_text(CORE)
+    done = subprocess.run(
+        [sys.executable, "-m", "hwgen", "verify", "core.yaml", "--layer", "random:1,1,1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PATH": "", "HWGEN_CACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == "hwgen: error: g++ is missing; apt-get install g++"
+
+
+def test_an_output_folder_that_is_a_file(hwgen_cli):
+    Path("taken").write_text("")
+    outcome = hwgen_cli("generate", "core.yaml", "--out", "taken")
+    assert outcome.code == 1
+    assert outcome.err.strip() == "hwgen: error: taken/core.v: cannot be written: File exists"
