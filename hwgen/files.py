@@ -26,9 +26,9 @@ def write_atomically(files: dict[Path, str | bytes]) -> None:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            Path(temporary).chmod(0o666 & ~_umask())
         for temporary, target in list(pending):
-            os.replace(temporary, target)
+            Path(temporary).replace(target)
             pending.remove((temporary, target))
     except OSError as error:
         raise HwgenError(f"{target}: cannot be written: {error.strerror or error}") from None

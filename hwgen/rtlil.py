@@ -17,7 +17,7 @@ class RtlilError(Exception):
 
 @dataclass(frozen=True)
 class Chunk:
-    """``width`` bits of a wire from bit ``low`` up; or constant ``bits``, most significant first."""
+    """``width`` bits of a wire from bit ``low`` up; or constant ``bits``, highest first."""
 
     wire: str | None
     low: int

@@ -124,7 +124,8 @@ class FetchSpec:
         register = "_r" if self.registered else ""
         return f"lut_fetch_mu{self.mu}_w{self.term_bits}{table}{register}"
 
-    def keys(self) -> tuple[tuple[int, int], ...]:
+    @property
+    def cases(self) -> tuple[tuple[int, int], ...]:
         """(key or index value, stored entry) of every case of the multiplexer."""
         entries = len(self.book.entries)
         if self.half:
@@ -465,7 +466,7 @@ def fetch_counts(spec: FetchSpec | ProductSpec) -> Counts:
     if isinstance(spec, ProductSpec):
         counts[Primitive("multiplier", spec.term_bits, spec.number.bits)] += 1
     else:
-        counts[Primitive("fetch_mux", spec.term_bits, len(spec.keys()))] += 1
+        counts[Primitive("fetch_mux", spec.term_bits, len(spec.cases))] += 1
         if spec.half:
             counts[Primitive("xor_row", spec.term_bits)] += 1
     if spec.registered:

@@ -77,9 +77,10 @@ class Printer:
         found = set()
         for sig in self.tidy.reads():
             for chunk in sig:
-                if chunk.wire is not None and chunk.width == self.module.wires[chunk.wire].width:
-                    if chunk.width == 1 or len(sig) == 1:
-                        found.add(chunk.wire)
+                if chunk.wire is None or chunk.width < self.module.wires[chunk.wire].width:
+                    continue
+                if chunk.width == 1 or len(sig) == 1:
+                    found.add(chunk.wire)
         return found
 
     def _registers(self, references: dict[str, int]) -> dict[str, list[Statement]]:

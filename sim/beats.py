@@ -108,9 +108,11 @@ def tile_order(groups: NDArray, tables: int, ports: int, reuse: int, padding: in
     """
     rows, columns = groups.shape
     out_tiles, in_tiles = -(-rows // ports), -(-columns // tables)
-    padded = np.full((out_tiles * ports, in_tiles * tables), padding, groups.dtype)
-    padded[:rows, :columns] = groups
-    tiles = padded.reshape(out_tiles, ports, in_tiles, tables)
+    if (rows, columns) != (out_tiles * ports, in_tiles * tables):
+        padded = np.full((out_tiles * ports, in_tiles * tables), padding, groups.dtype)
+        padded[:rows, :columns] = groups
+        groups = padded
+    tiles = groups.reshape(out_tiles, ports, in_tiles, tables)
     width = ports * tables
     full = out_tiles // reuse * reuse
     parts = [
@@ -120,7 +122,8 @@ def tile_order(groups: NDArray, tables: int, ports: int, reuse: int, padding: in
         .reshape(-1, width),
         tiles[full:].transpose(2, 0, 1, 3).reshape(-1, width),
     ]
-    return np.concatenate(parts)
+    parts = [part for part in parts if len(part)]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def pack_keys(

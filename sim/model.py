@@ -66,7 +66,7 @@ def library(verilog: str, top: str, *, cache: bool = True) -> Path:
             return target
         with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=folder) as work:
             built = _build(verilog, top, Path(work))
-            os.replace(built, target)
+            built.replace(target)
     return target
 
 
@@ -91,7 +91,7 @@ def _build(verilog: str, top: str, work: Path) -> Path:
     runtime = _runtime()
     flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}", f"-I{work}"]
     slow = {path for path in work.glob("Vcore*.cpp") if "Slow" in path.name}
-    fast = {path for path in work.glob("Vcore*.cpp")} - slow | {DRIVER}
+    fast = set(work.glob("Vcore*.cpp")) - slow | {DRIVER}
     units = [(unit, "-O1") for unit in _units(fast, work, "fast")]
     units += [(unit, "-O0") for unit in _units(slow, work, "slow")]
 
@@ -110,7 +110,7 @@ def _build(verilog: str, top: str, work: Path) -> Path:
 
 
 def _units(sources: set[Path], work: Path, name: str) -> list[Path]:
-    """Files that include ``sources``: few, since reading Verilator's headers takes a second each."""
+    """Files that include ``sources``: few, since each reads Verilator's headers for a second."""
     ordered = sorted(sources, key=lambda path: (-path.stat().st_size, path.name))
     total = sum(path.stat().st_size for path in ordered)
     bins: list[list[Path]] = [[] for _ in range(max(1, round(total / UNIT_BYTES)))]
@@ -137,7 +137,7 @@ def _runtime() -> list[Path]:
                 flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}"]
                 source = str(INCLUDE / name)
                 _run(["g++", "-O2", *flags, "-c", source, "-o", str(pending)], folder, name)
-                os.replace(pending, target)
+                pending.replace(target)
     return objects
 
 

@@ -1,4 +1,4 @@
-"""Layers on the generated Verilog, in batches: numpy in, numpy out, at the compiled model's speed."""
+"""Layers on the generated Verilog in batches: numpy in, numpy out, at the speed of C++."""
 
 from __future__ import annotations
 
@@ -122,7 +122,8 @@ class CoreModel:
 
     def pack(self, work: Sequence[Work]) -> Packed:
         """Beats of all streams for ``work``, in the order given; ValueError for what cannot run."""
-        commands, acts, keys, runs, shapes = [], [], [], [], []
+        commands: list[NDArray[np.uint8]] = []
+        acts, keys, runs, shapes = [], [], [], []
         act_at = key_at = results = 0
         key_seconds = 0.0
         for piece in work:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import Path
-
 import pytest
 
 from hwgen.codebook import ternary
@@ -12,23 +9,14 @@ from hwgen.config import CoreConfig
 from hwgen.dag import BUILDERS, sum_dag
 from hwgen.emit import emit
 from tests.cases import CASES
-from tests.yosys import cells, instances
+from tests.netlist import Netlist, read
 
 ADDERS = ("$add", "$sub")
 
 
-def totals(folder: Path, verilog: str, top: str, *passes: str) -> dict[str, Counter[str]]:
-    """Cells by type of all instances of each module together."""
-    modules = cells(folder, verilog, *passes)
-    return {
-        name: Counter({kind: times * number for kind, number in modules[name].items()})
-        for name, times in instances(modules, top).items()
-    }
-
-
-def count(modules: dict[str, Counter[str]], part: str, kinds: tuple[str, ...] = ADDERS) -> int:
-    """Cells of ``kinds`` in the modules whose name has ``part`` in it."""
-    return sum(found[kind] for name, found in modules.items() if part in name for kind in kinds)
+def count(netlist: Netlist, part: str = "", kinds: tuple[str, ...] = ADDERS) -> int:
+    """Cells of ``kinds`` in all instances of the modules whose name has ``part`` in it."""
+    return sum(number for (kind, _), number in netlist.cells(part).items() if kind in kinds)
 
 
 @pytest.mark.parametrize("table", ["half", "full"])
@@ -39,28 +27,27 @@ def test_table_has_the_adders_of_its_dag(builder, mu, table, tmp_path):
         kind="lut", act="int3", mu=mu, tables=1, ports=1, table=table, builder=builder
     )
     verilog, dag = emit(config).verilog, sum_dag(ternary(mu), builder, table == "half")
-    assert count(totals(tmp_path, verilog, "core"), "build") == len(dag.sums)
-    assert count(totals(tmp_path, verilog, "core", "opt_merge"), "build") == dag.shared_sums()
+    assert count(read(verilog, "core", tmp_path), "build") == len(dag.sums)
+    merged = read(verilog, "core", tmp_path, ("proc", "opt_merge"))
+    assert count(merged, "build") == dag.shared_sums()
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_core_has_the_adders_of_its_structure(name, tmp_path):
     config = CASES[name]
-    modules = totals(tmp_path, emit(config).verilog, "core")
+    netlist = read(emit(config).verilog, "core", tmp_path)
     half = config.half_table or config.kind == "multiplier"
     sums = len(sum_dag(config.book, config.builder_name, half).sums)
-    found: Counter[str] = Counter()
-    for module, by_kind in modules.items():
-        part = module.removeprefix("lut_").split("_")[0]
-        found[part] += sum(by_kind[kind] for kind in ADDERS)
-    assert found == Counter(  # And so 0 everywhere else, fetch ports among it.
-        build=config.tables * sums,
-        reduce=config.ports * (config.tables - 1),
-        accumulate=config.ports,
-        control=found["control"],
+    assert count(netlist, "_build_") == config.tables * sums
+    assert count(netlist, "reduce_") == config.ports * (config.tables - 1)
+    assert count(netlist, "accumulate_") == config.ports
+    assert count(netlist, "fetch") == 0
+    counted = sum(
+        count(netlist, part) for part in ("_build_", "reduce_", "accumulate_", "control_")
     )
+    assert count(netlist) == counted  # None anywhere else.
     products = config.tables * config.ports if config.kind == "multiplier" else 0
-    assert count(modules, "", ("$mul",)) == count(modules, "product", ("$mul",)) == products
+    assert count(netlist, kinds=("$mul",)) == count(netlist, "product", ("$mul",)) == products
 
 
 def test_one_adder_too_many_is_counted(tmp_path):
@@ -68,5 +55,5 @@ def test_one_adder_too_many_is_counted(tmp_path):
     verilog = emit(config).verilog
     assert verilog.count("assign sum_ppp = ") == 1
     more = verilog.replace("assign sum_ppp = ", "assign sum_ppp = 10'h1 + ")
-    before, after = (count(totals(tmp_path, v, "core"), "build") for v in (verilog, more))
+    before, after = (count(read(v, "core", tmp_path), "build") for v in (verilog, more))
     assert after == before + config.tables

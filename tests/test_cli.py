@@ -1,4 +1,4 @@
-"""The command line: results on stdout, one-line errors on stderr, exit codes, nothing half-written."""
+"""The command line: results on stdout, one-line errors on stderr, exit codes, whole files."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_verify_random_json(hwgen_cli):
 
 KINDS = {
     "lut": "kind: lut\nmu: 3\ntables: 6\nports: 8\n",
-    "lut_full": "kind: lut\nmu: 2\ntables: 8\nports: 4\ntable: full\nstorage: registers\nreuse: 3\n",
+    "lut_full": "{kind: lut, mu: 2, tables: 8, ports: 4, table: full, reuse: 3}",
     "signflip": "kind: signflip\ntables: 16\nports: 8\npipeline: {fetch: 1, reduce: 2}\n",
     "multiplier": "kind: multiplier\ntables: 8\nports: 8\n",
 }

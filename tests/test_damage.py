@@ -150,6 +150,7 @@ DAMAGES = {
         "(running | build_valid_0)",
         "count under stalls",
     ),
+    "sums_always_valid": Damage(PLAIN, "sums_valid <= finishes", "sums_valid <= 1'h1", "count"),
     "sums_valid_for_every_n_tile": Damage(
         PLAIN, "sums_valid <= finishes", "sums_valid <= write", "count"
     ),

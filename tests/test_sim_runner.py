@@ -151,7 +151,7 @@ def test_a_core_that_never_stops_is_reported():
 
 
 def test_verilog_that_does_not_compile_is_reported_with_what_the_tool_said():
-    with pytest.raises(ModelError, match="Verilator on broken failed with exit code 1: .*error"):
+    with pytest.raises(ModelError, match=r"Verilator on broken failed with exit code 1: .*error"):
         library("module broken (; endmodule", "broken")
 
 

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -89,8 +90,8 @@ def sweep(
     area = f"area_{technology.area_unit}"
     objectives = [_column(name, area) for name in config.objectives]
     results["front"] = pareto_mask(results[objectives].to_numpy(float))
-    product = (results[area] * results["cycles_per_token"]).where(results["front"])
-    best = int(product.to_numpy().argmin() if product.notna().all() else product.idxmin())
+    product = (results[area] * results["cycles_per_token"]).where(results["front"], np.inf)
+    best = int(product.to_numpy().argmin())
     folder = out or Path("results") / str(config.name)
     result = Sweep(config, results, best, dict(space.dropped), folder, area)
     _write(result, cores[best], technology, time.time() - started)

@@ -10,7 +10,7 @@ from hwgen.rtl.words import add, data_register, fit, word
 from hwgen.structure import AccumulateSpec
 
 
-class Accumulate(Unit):
+class Accumulate(Unit[AccumulateSpec]):
     """The ``reuse`` accumulators of one port, and their one adder.
 
     On an edge with ``write`` set, the accumulator that ``index`` names becomes itself (0 on the
@@ -51,7 +51,7 @@ class Accumulate(Unit):
         super().__init__(spec, members)
 
     def body(self) -> Module:
-        spec: AccumulateSpec = self.spec
+        spec = self.spec
         m = Module()
         accumulators = [
             data_register(f"acc_{d}" if spec.reuse > 1 else "acc", spec.sum_bits)
@@ -91,7 +91,7 @@ class Accumulate(Unit):
         return m
 
     def _clamp(self, m: Module, updated: Signal) -> Signal:
-        """``updated`` limited to the accumulator's range: it overflows where its top bits differ."""
+        """``updated`` within the accumulator's range, which it leaves if its top bits differ."""
         bits = self.spec.sum_bits
         top = updated[bits - 1 :]
         overflows = Signal(name="overflows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Value
@@ -18,7 +18,10 @@ class Spec(Protocol):
     def module_name(self) -> str: ...
 
 
-class Unit(wiring.Component):
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+class Unit(wiring.Component, Generic[SpecT]):
     """A component that is one Verilog module.
 
     ``spec`` decides everything: two units of one type with equal specs are the same module.
@@ -28,7 +31,7 @@ class Unit(wiring.Component):
 
     summary: str
 
-    def __init__(self, spec: Spec, members: dict[str, wiring.Member]) -> None:
+    def __init__(self, spec: SpecT, members: dict[str, wiring.Member]) -> None:
         self.spec = spec
         super().__init__(members)
 
@@ -51,7 +54,7 @@ class Unit(wiring.Component):
 class _Body(Elaboratable):
     """A unit that elaborates to its body, whatever the platform."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: Unit[Any]) -> None:
         self.unit = unit
         self.signature = unit.signature
 
@@ -79,7 +82,7 @@ class Emission:
     modules: dict[str, EmittedModule] = field(default_factory=dict)
     _keys: dict[str, tuple[type, Spec]] = field(default_factory=dict)
 
-    def convert(self, unit: Unit) -> EmittedModule:
+    def convert(self, unit: Unit[Any]) -> EmittedModule:
         """Register ``unit``, and below it all that it contains, and return its module."""
         name = unit.spec.module_name
         key = (type(unit), unit.spec)
@@ -95,7 +98,7 @@ class Emission:
             self.modules[name] = EmittedModule(name, text, frozenset(ports), unit.summary)
         return self.modules[name]
 
-    def instance(self, unit: Unit) -> Instance:
+    def instance(self, unit: Unit[Any]) -> Instance:
         """An instance of the unit's module; clock and reset only where the module has them."""
         module = self.convert(unit)
         connections: dict[str, object] = {

@@ -18,7 +18,7 @@ def table_layout(spec: BuildSpec) -> data.StructLayout:
     )
 
 
-class Build(Unit):
+class Build(Unit[BuildSpec]):
     """Every entry of one table from ``mu`` activations; or, without sums, the activations held.
 
     Latency: one cycle for each cut of the spec, combinational without any. A register loads when
@@ -52,7 +52,7 @@ class Build(Unit):
         super().__init__(spec, members)
 
     def body(self) -> Module:
-        spec: BuildSpec = self.spec
+        spec = self.spec
         m = Module()
         live: dict[int, Value] = {j: self.acts[j] for j in range(spec.mu)}
         done = 0

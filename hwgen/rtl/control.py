@@ -17,7 +17,7 @@ def command_layout(spec: ControlSpec) -> data.StructLayout:
     )
 
 
-class Control(Unit):
+class Control(Unit[ControlSpec]):
     """Loop counters over token, block, n-tile and tile of the block, and the handshakes.
 
     A tile issues when a run is active, its table is there, its keys are there and the result
@@ -71,7 +71,6 @@ class Control(Unit):
         super().__init__(spec, members)
 
     def body(self) -> Module:
-        spec: ControlSpec = self.spec
         m = Module()
         running, issue, step = signals("running", "issue", "step")
         table_valid, accept, ends_run = signals("table_valid", "accept", "ends_run")
@@ -96,7 +95,7 @@ class Control(Unit):
 
         ``in_tile`` and ``index`` come back to 0 at the end of every run by themselves.
         """
-        spec: ControlSpec = self.spec
+        spec = self.spec
         in_tiles = counter("in_tiles", spec.in_tile_bits)
         out_tiles = counter("out_tiles", spec.out_tile_bits)
         tokens_left = counter("tokens_left", TOKEN_BITS)
@@ -149,7 +148,7 @@ class Control(Unit):
 
     def _build_stages(self, m: Module, table_valid: Signal, release: Value) -> None:
         """Valid bits of the build registers; a stage takes a beat when it is free or freed."""
-        spec: ControlSpec = self.spec
+        spec = self.spec
         released = Signal(name="table_released")
         m.d.comb += released.eq(release)
         valids = signals(*(f"build_valid_{s}" for s in range(spec.build_stages)))
@@ -169,7 +168,7 @@ class Control(Unit):
 
     def _tile_stages(self, m: Module, issue: Signal, step: Signal, tag: dict[str, Signal]) -> None:
         """Valid bits and tags down to the accumulators, and the result's valid bit."""
-        spec: ControlSpec = self.spec
+        spec = self.spec
         valid: Value = issue
         for stage in range(spec.tile_stages):
             load = valid if stage == 0 else step & valid

@@ -16,7 +16,7 @@ from hwgen.rtl.words import act_shape
 from hwgen.structure import FetchSpec, PortSpec, Structure, TableSpec
 
 
-class Table(Unit):
+class Table(Unit[TableSpec]):
     """One table: its build and its fetch ports. For the baselines, one group of activations.
 
     Members
@@ -49,7 +49,7 @@ class Table(Unit):
         super().__init__(spec, members)
 
     def body(self) -> Module:
-        spec: TableSpec = self.spec
+        spec = self.spec
         m = Module()
         source = self.acts.as_value()
         if spec.has_build:
@@ -79,7 +79,7 @@ class Table(Unit):
         return m
 
 
-class Port(Unit):
+class Port(Unit[PortSpec]):
     """One output port: the reduction over all tables and the accumulators behind it.
 
     Members
@@ -110,7 +110,7 @@ class Port(Unit):
         super().__init__(spec, members)
 
     def body(self) -> Module:
-        spec: PortSpec = self.spec
+        spec = self.spec
         m = Module()
         m.submodules.reduce = reduce = Reduce(spec.reduce)
         m.submodules.accumulate = accumulate = Accumulate(spec.accumulate)
@@ -130,7 +130,7 @@ class Port(Unit):
         return m
 
 
-class Core(Unit):
+class Core(Unit[Structure]):
     """A core for matrix products with ternary weights (any weights for kind multiplier).
 
     Throughput: one tile of L·µ inputs by K outputs per cycle while no stream stalls, across
@@ -173,7 +173,7 @@ class Core(Unit):
         )
 
     def body(self) -> Module:
-        spec: Structure = self.spec
+        spec = self.spec
         c = spec.config
         m = Module()
         m.submodules.control = control = Control(spec.control)
@@ -191,11 +191,11 @@ class Core(Unit):
         tables = [Table(spec.table) for _ in range(c.tables)]
         ports = [Port(spec.port) for _ in range(c.ports)]
         fetch_stages = int(spec.fetch.registered)
-        for l, table in enumerate(tables):
-            m.submodules[f"table_{l}"] = table
-            group = Cat(self.acts.payload[0][l * c.mu + j] for j in range(c.mu))
+        for i, table in enumerate(tables):
+            m.submodules[f"table_{i}"] = table
+            group = Cat(self.acts.payload[0][i * c.mu + j] for j in range(c.mu))
             m.d.comb += table.acts.as_value().eq(group)
-            keys = Cat(self.keys.payload[k][l] for k in range(c.ports))
+            keys = Cat(self.keys.payload[k][i] for k in range(c.ports))
             m.d.comb += table.keys.as_value().eq(keys)
             if spec.build.cuts:
                 m.d.comb += table.build_load.eq(control.build_load)

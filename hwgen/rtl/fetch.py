@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Unit
@@ -11,7 +11,7 @@ from hwgen.rtl.words import act_shape, data_register, fit, word
 from hwgen.structure import BuildSpec, FetchSpec, ProductSpec
 
 
-class Fetch(Unit):
+class Fetch(Unit[FetchSpec]):
     """The table entry a key names, negated where its sign bit says so.
 
     Latency 0, or 1 cycle where ``registered``. No adder: a half table's entry leaves as its
@@ -31,7 +31,7 @@ class Fetch(Unit):
 
     def __init__(self, build: BuildSpec, spec: FetchSpec) -> None:
         self.summary = (
-            f"Fetch: selects one of {len(spec.keys())} entries, or 0, by a {spec.key_bits}-bit key"
+            f"Fetch: selects one of {len(spec.cases)} entries, or 0, by a {spec.key_bits}-bit key"
             + (
                 " and negates it by the key's sign: term + carry is the value."
                 if spec.half
@@ -50,11 +50,11 @@ class Fetch(Unit):
         super().__init__(spec, members)
 
     def body(self) -> Module:
-        spec: FetchSpec = self.spec
+        spec = self.spec
         m = Module()
         entry = word("entry", spec.term_bits)
         with m.Switch(self.key[:-1] if spec.half else self.key):
-            for key, i in spec.keys():
+            for key, i in spec.cases:
                 with m.Case(key):
                     m.d.comb += entry.eq(fit(self.entries[f"entry_{i}"], spec.term_bits))
             with m.Default():
@@ -69,7 +69,7 @@ class Fetch(Unit):
         return m
 
 
-class Product(Unit):
+class Product(Unit[ProductSpec]):
     """Activation × weight: the multiplier baseline's port. Full, exact product.
 
     Latency 0, or 1 cycle where ``registered``.
@@ -101,7 +101,7 @@ class Product(Unit):
         return m
 
 
-def drive(unit: Unit, m: Module, outputs: dict) -> None:
+def drive(unit: Fetch | Product, m: Module, outputs: dict[str, Value]) -> None:
     """Connect the outputs of a unit, through registers that ``load`` loads where it has them."""
     for name, value in outputs.items():
         if unit.spec.registered:

@@ -11,7 +11,7 @@ from hwgen.rtl.words import add, data_register, fit
 from hwgen.structure import ReduceSpec
 
 
-class Reduce(Unit):
+class Reduce(Unit[ReduceSpec]):
     """Sum of ``terms`` terms by a balanced tree: level by level, 2i + (2i + 1), an odd one passes.
 
     ``terms - 1`` adders. With carries each adder takes in the carry of its left operand, so that
@@ -46,7 +46,7 @@ class Reduce(Unit):
         super().__init__(spec, members)
 
     def body(self) -> Module:
-        spec: ReduceSpec = self.spec
+        spec = self.spec
         m = Module()
         words: list[Value] = [
             fit(term, node.bits) for term, node in zip(self.terms, spec.levels[0], strict=True)
