@@ -23,8 +23,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from hwgen.cachedir import cache_dir, write_atomic
+from hwgen.cachedir import cache_dir
 from hwgen.config import HwgenError, Strict
+from hwgen.files import write_atomically
 
 Language = Literal["rtlil", "verilog"]
 
@@ -143,7 +144,7 @@ def synthesise(
         _run(folder, commands, top, cache_dir() / "synth" / f"{key}.log", limit_s)
         result = _parse(json.loads((folder / "stat.json").read_text()), top)
     if use_cache:
-        write_atomic(cached, result.model_dump_json())
+        write_atomically({cached: result.model_dump_json()})
     return result
 
 
@@ -194,7 +195,7 @@ def _run(folder: Path, commands: list[str], top: str, kept_log: Path, limit_s: f
         reason = errors[-1].rstrip(".")
     begun = _PASS.findall(text)
     where = begun[-1] if begun else "start of Yosys"
-    write_atomic(kept_log, text)
+    write_atomically({kept_log: text})
     raise SynthesisError(f"{top}: {where}: {reason}; see {kept_log}")
 
 

@@ -106,14 +106,14 @@ def build(verilog: str, top: str) -> Path:
     Cached by a hash of everything that goes into it; safe when several processes build the same
     one.
     """
-    versions = f"{model._versions()} cocotb {importlib.metadata.version('cocotb')}"
+    versions = f"{model.versions()} cocotb {importlib.metadata.version('cocotb')}"
     libs = Path(cocotb_config.libs_dir)
-    key = model._hash(verilog, top, model.NO_INLINE, *VERILATE, *MAKE, versions, str(libs))
+    key = model.digest(verilog, top, model.NO_INLINE, *VERILATE, *MAKE, versions, str(libs))
     parent = cache_dir() / "cocotb"
     target = parent / key / top
     if target.exists():
         return target
-    with model._lock(parent / f"{key}.lock"):
+    with model.lock(parent / f"{key}.lock"):
         if not target.exists():  # Another process may have built it meanwhile.
             with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=parent) as work:
                 built = _build(verilog, top, Path(work), libs)
@@ -130,13 +130,13 @@ def _build(verilog: str, top: str, work: Path, libs: Path) -> Path:
     link = f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"
     files = [str(main), str(config), str(source)]
     verilate = ["verilator", *VERILATE, "--top-module", top, "-Mdir", str(work), "-o", top]
-    model._run([*verilate, "-LDFLAGS", link, *files], work, f"Verilator on {top}")
+    model.run_tool([*verilate, "-LDFLAGS", link, *files], work, f"Verilator on {top}")
     make = ["make", "-j2", "-f", "Vtop.mk", f"PYTHON3={sys.executable}", *MAKE]
-    with model._lock(_runtime() / "lock"):
+    with model.lock(_runtime() / "lock"):
         for ready in _runtime().glob("*.o"):
             shutil.copy(ready, work)
-    model._run(make, work, f"make on {top}")
-    with model._lock(_runtime() / "lock"):
+    model.run_tool(make, work, f"make on {top}")
+    with model.lock(_runtime() / "lock"):
         for fresh in work.glob("verilated*.o"):
             if not (_runtime() / fresh.name).exists():
                 fresh.replace(_runtime() / fresh.name)
@@ -145,7 +145,7 @@ def _build(verilog: str, top: str, work: Path, libs: Path) -> Path:
 
 def _runtime() -> Path:
     """Where Verilator's own run-time library stays between builds: half the time of a small one."""
-    return cache_dir() / "cocotb" / f"runtime-{model._hash(*MAKE, model._versions())}"
+    return cache_dir() / "cocotb" / f"runtime-{model.digest(*MAKE, model.versions())}"
 
 
 def _last_words(log: Path) -> str:

@@ -179,6 +179,11 @@ def list_layers(folder: Path) -> tuple[LayerInfo, ...]:
             packed = [-(-shape.out_features // CODES_PER_BYTE), shape.in_features]
             _check_tensor(file, tensors, f"{shape.name}.weight", ("U8",), (packed,))
             _check_tensor(file, tensors, f"{shape.name}.weight_scale", SCALE_DTYPES, ([1], []))
+            if f"{shape.name}.bias" in set(tensors.keys()):
+                raise CheckpointError(
+                    f"{file}: {shape.name}.bias: a layer should have no bias, which BitNet b1.58 "
+                    "leaves out and this reader does not apply; remove it or use another model"
+                )
     return tuple(
         LayerInfo(file, shape.name, shape.out_features, shape.in_features, config.scale_convention)
         for shape in shapes

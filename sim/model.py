@@ -56,12 +56,12 @@ def library(verilog: str, top: str, *, cache: bool = True) -> Path:
     Cached by a hash of everything that goes into it; safe when several processes build the same
     one. Without ``cache`` it is built anew.
     """
-    key = _hash(verilog, top, DRIVER.read_text(), NO_INLINE, *VERILATE, *COMPILE, _versions())
+    key = digest(verilog, top, DRIVER.read_text(), NO_INLINE, *VERILATE, *COMPILE, versions())
     folder = cache_dir() / "models"
     target = folder / f"{key}.so"
     if cache and target.exists():
         return target
-    with _lock(folder / f"{key}.lock"):
+    with lock(folder / f"{key}.lock"):
         if cache and target.exists():  # Another process built it meanwhile.
             return target
         with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=folder) as work:
@@ -70,7 +70,7 @@ def library(verilog: str, top: str, *, cache: bool = True) -> Path:
     return target
 
 
-def _versions() -> str:
+def versions() -> str:
     return f"{verilator_version()} {_compiler_version()}"
 
 
@@ -78,7 +78,7 @@ def _compiler_version() -> str:
     compiler = shutil.which("g++")
     if compiler is None:
         raise ModelError("g++ is missing; apt-get install g++")
-    return _run([compiler, "-dumpfullversion"], Path(), "g++").strip()
+    return run_tool([compiler, "-dumpfullversion"], Path(), "g++").strip()
 
 
 def _build(verilog: str, top: str, work: Path) -> Path:
@@ -87,7 +87,7 @@ def _build(verilog: str, top: str, work: Path) -> Path:
     config = work / "model.vlt"
     config.write_text(NO_INLINE)
     verilate = ["verilator", *VERILATE, "--top-module", top, "-Mdir", str(work)]
-    _run([*verilate, str(config), str(source)], work, f"Verilator on {top}")
+    run_tool([*verilate, str(config), str(source)], work, f"Verilator on {top}")
     runtime = _runtime()
     flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}", f"-I{work}"]
     slow = {path for path in work.glob("Vcore*.cpp") if "Slow" in path.name}
@@ -98,14 +98,16 @@ def _build(verilog: str, top: str, work: Path) -> Path:
     def compile_one(unit: tuple[Path, str]) -> Path:
         source, level = unit
         target = source.with_suffix(".o")
-        _run(["g++", level, *flags, "-c", str(source), "-o", str(target)], work, f"g++ on {top}")
+        run_tool(
+            ["g++", level, *flags, "-c", str(source), "-o", str(target)], work, f"g++ on {top}"
+        )
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compile_one, units))
     built = work / "model.so"
     link = ["g++", "-shared", "-o", str(built), *map(str, [*objects, *runtime]), "-lpthread"]
-    _run(link, work, f"linking {top}")
+    run_tool(link, work, f"linking {top}")
     return built
 
 
@@ -127,21 +129,21 @@ def _units(sources: set[Path], work: Path, name: str) -> list[Path]:
 
 def _runtime() -> list[Path]:
     """Verilator's own run-time library, compiled once for all models."""
-    folder = cache_dir() / "models" / f"runtime-{_hash(*COMPILE, _versions())}"
+    folder = cache_dir() / "models" / f"runtime-{digest(*COMPILE, versions())}"
     objects = [folder / f"{Path(name).stem}.o" for name in RUNTIME]
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder / "lock"):
+    with lock(folder / "lock"):
         for name, target in zip(RUNTIME, objects, strict=True):
             if not target.exists():
                 pending = target.with_suffix(".pending")
                 flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}"]
                 source = str(INCLUDE / name)
-                _run(["g++", "-O2", *flags, "-c", source, "-o", str(pending)], folder, name)
+                run_tool(["g++", "-O2", *flags, "-c", source, "-o", str(pending)], folder, name)
                 pending.replace(target)
     return objects
 
 
-def _run(command: list[str], work: Path, what: str) -> str:
+def run_tool(command: list[str], work: Path, what: str) -> str:
     """Run a tool; ModelError with the last lines that it printed if it fails."""
     try:
         done = subprocess.run(
@@ -155,15 +157,15 @@ def _run(command: list[str], work: Path, what: str) -> str:
     return done.stdout
 
 
-def _hash(*parts: str) -> str:
-    digest = hashlib.sha256()
+def digest(*parts: str) -> str:
+    state = hashlib.sha256()
     for part in parts:
-        digest.update(part.encode() + b"\0")
-    return digest.hexdigest()[:24]
+        state.update(part.encode() + b"\0")
+    return state.hexdigest()[:24]
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def lock(path: Path) -> Iterator[None]:
     """Only one process at a time; the lock goes with the process that holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

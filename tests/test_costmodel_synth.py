@@ -7,7 +7,8 @@ import pytest
 
 from costmodel import synth
 from costmodel.synth import GENERIC_LIBERTY, SynthesisError, synthesise
-from hwgen.cachedir import cache_dir, write_atomic
+from hwgen.cachedir import cache_dir
+from hwgen.files import write_atomically
 
 AND = "module top (input a, b, output o); assign o = a & b; endmodule\n"
 REGISTER = """\
@@ -205,7 +206,7 @@ def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
 
 def test_atomic_write_replaces_and_leaves_nothing_behind(tmp_path):
     path = tmp_path / "folder" / "file"
-    write_atomic(path, "old")
-    write_atomic(path, "new µ")
+    write_atomically({path: "old"})
+    write_atomically({path: "new µ"})
     assert path.read_text(encoding="utf-8") == "new µ"
     assert list(path.parent.iterdir()) == [path]

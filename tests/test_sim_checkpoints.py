@@ -432,3 +432,19 @@ def test_config_that_is_not_text(tmp_path):
     assert refused(read_config, tmp_path).startswith(
         f"{tmp_path / 'config.json'}: should be JSON: "
     )
+
+
+def test_a_bias_is_refused_rather_than_left_out(tmp_path):
+    tensors = {
+        "layer.weight": pack_rows(np.ones((4, 3), np.int8)),
+        "layer.weight_scale": np.ones(1, np.float32),
+        "layer.bias": np.zeros(4, np.float32),
+    }
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "bitnet"}}')
+    with pytest.raises(CheckpointError) as caught:
+        list_layers(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'model.safetensors'}: layer.bias: a layer should have no bias, which BitNet "
+        "b1.58 leaves out and this reader does not apply; remove it or use another model"
+    )

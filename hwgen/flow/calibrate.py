@@ -10,8 +10,8 @@ import yaml
 from costmodel.calibrate import calibrate as measure_technology
 from costmodel.synth import GENERIC_LIBERTY
 from costmodel.technology import TECH_DIR, Technology, load_technology
-from hwgen.cachedir import write_atomic
-from hwgen.config import ConfigError, HwgenError
+from hwgen.config import ConfigError
+from hwgen.files import write_atomically
 
 
 def calibrate(
@@ -31,10 +31,7 @@ def calibrate(
         raise ConfigError(f"technology: should be generic, not {tech!r}; nothing else yet")
     result = measure_technology(tech, [GENERIC_LIBERTY], "ge", progress)
     path = TECH_DIR / f"{tech}.yaml" if out is None else out
-    try:
-        write_atomic(path, as_yaml(result))
-    except OSError as error:
-        raise HwgenError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_atomically({path: as_yaml(result)})
     load_technology.cache_clear()
     return path
 
