@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -64,7 +65,13 @@ class CoreConfig(Strict):
             "activation; multiplier: full products"
         ),
     ]
-    act: Annotated[str, Field(description="activation format, int2 … int16")] = "int8"
+    act: Annotated[
+        str,
+        Field(
+            description="activation format, int2 … int16",
+            json_schema_extra={"enum": list(FORMATS)},
+        ),
+    ] = "int8"
     codebook: Annotated[
         Literal["ternary"] | None, Field(description="the weight groups a table accepts; lut only")
     ] = None
@@ -131,64 +138,67 @@ class CoreConfig(Strict):
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
+        if faults := list(self._broken_rules()):
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _broken_rules(self) -> Iterator[str]:
+        """What is wrong between fields, one line each."""
         if self.kind != "lut":
             for field in ("mu", "codebook", "table", "storage", "builder"):
                 if field in self.model_fields_set and getattr(self, field) not in (None, 1):
-                    raise ValueError(
+                    yield (
                         f"{field}: belongs to kind lut, a {self.kind} core has no tables; "
                         f"remove it, not {getattr(self, field)!r}"
                     )
             if self.pipeline.build:
-                raise ValueError(
+                yield (
                     f"pipeline.build: a {self.kind} core builds nothing; should be 0, "
                     f"not {self.pipeline.build}"
                 )
-        if self.kind == "lut" and self.pipeline.build and self.storage != "registers":
-            raise ValueError(
+        elif self.pipeline.build and self.storage != "registers":
+            yield (
                 "pipeline.build: tables on wires have no registers to cut; should be 0 "
                 f"(or storage: registers), not {self.pipeline.build}"
             )
         size = self.tables * self.ports * (len(self.book.entries) + 1)
         if size > MAX_TABLE_PORTS:
-            raise ValueError(
+            yield (
                 f"tables × ports × (entries + 1): should be at most {MAX_TABLE_PORTS}, not {size}; "
                 "make mu, tables or ports smaller"
             )
         if self.max_in_features < self.tile_n:
-            raise ValueError(
+            yield (
                 f"max_in_features: should be at least tables × mu = {self.tile_n}, "
                 f"not {self.max_in_features}"
             )
         if self.max_out_features < self.ports:
-            raise ValueError(
+            yield (
                 f"max_out_features: should be at least ports = {self.ports}, "
                 f"not {self.max_out_features}"
             )
-        self._check_accumulator()
-        return self
+        yield from self._broken_accumulator_rules()
 
-    def _check_accumulator(self) -> None:
-        if self.acc_bits is not None and self.acc_bits < self.term_bits:
-            raise ValueError(
-                f"acc_bits: should hold at least one fetched term, {self.term_bits} bits, "
-                f"not {self.acc_bits}"
-            )
+    def _broken_accumulator_rules(self) -> Iterator[str]:
+        exact = self.exact_acc_bits
         if self.acc_bits is None:
             if self.acc_overflow is not None:
-                raise ValueError(
+                yield (
                     "acc_overflow: the default accumulator is exact and never overflows; remove it "
                     "or give acc_bits"
                 )
-        elif self.acc_bits < self.exact_acc_bits and self.acc_overflow is None:
-            raise ValueError(
-                f"acc_bits: {self.acc_bits} bits can overflow (exact is {self.exact_acc_bits}); "
+        elif self.acc_bits < self.term_bits:
+            yield (
+                f"acc_bits: should hold at least one fetched term, {self.term_bits} bits, "
+                f"not {self.acc_bits}"
+            )
+        elif self.acc_bits < exact and self.acc_overflow is None:
+            yield (
+                f"acc_bits: {self.acc_bits} bits can overflow (exact is {exact}); "
                 "say acc_overflow: wrap or saturate"
             )
-        elif self.acc_bits >= self.exact_acc_bits and self.acc_overflow is not None:
-            raise ValueError(
-                f"acc_overflow: {self.acc_bits} bits never overflow (exact is "
-                f"{self.exact_acc_bits}); remove it"
-            )
+        elif self.acc_bits >= exact and self.acc_overflow is not None:
+            yield f"acc_overflow: {self.acc_bits} bits never overflow (exact is {exact}); remove it"
 
     @property
     def number(self) -> IntFormat:
@@ -269,7 +279,9 @@ class CoreConfig(Strict):
 
 
 def check_identifier(name: str) -> None:
-    """Raise ValueError unless ``name`` can name a Verilog module."""
+    """Raise ValueError unless ``name`` can name a core's top module."""
+    if name in ("clk", "rst") or name.startswith(("commands__", "acts__", "keys__", "sums__")):
+        raise ValueError("should be other than a port of the core")
     if not IDENTIFIER.fullmatch(name) or name in KEYWORDS:
         raise ValueError("should be a Verilog identifier (letters, digits, _; no keyword)")
 
@@ -283,9 +295,11 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | bool | None):
-                continue
+                continue  # The base class refuses it.
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is given twice", key_node.start_mark
@@ -352,8 +366,10 @@ def explain(model: type[Strict], where: str, fault: ErrorDetails) -> str:
         return f"{where}: {name}: is required; add it"
     if fault["type"] == "value_error":
         message = str(fault["ctx"]["error"])
-        if not name:
-            return f"{where}: {message}"
+        if not name:  # A combination: every rule that it breaks on a line of its own.
+            return "\n".join(f"{where}: {line}" for line in message.splitlines())
+    elif fault["type"] == "model_type":
+        message = "should be a mapping of keys to values"
     else:
         message = fault["msg"].lower()
     return f"{where}: {name}: {message}, not {fault['input']!r}"

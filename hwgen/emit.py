@@ -13,7 +13,7 @@ from typing import Any
 from amaranth.hdl import Fragment
 
 import hwgen
-from hwgen.config import CoreConfig
+from hwgen.config import ConfigError, CoreConfig
 from hwgen.rtl.base import Emission
 from hwgen.rtl.core import Core
 from hwgen.rtlil import Module, parse
@@ -51,6 +51,10 @@ class Emitted:
 def emit(config: CoreConfig) -> Emitted:
     """Verilog, manifest and RTLIL of a core; a fresh component tree every time."""
     spec = structure(config)
+    if spec.module_name in spec.inner_modules:
+        raise ConfigError(
+            f"name: should be other than the modules inside the core, not {spec.module_name!r}"
+        )
     emission = Emission()
     Fragment.get(Core(spec), emission)
     modules = [(parse(module.rtlil), module.summary) for module in emission.modules.values()]

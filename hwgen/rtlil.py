@@ -449,6 +449,8 @@ def extend(sig: Sig, width: int, signed: bool) -> Sig:
     if not signed or not sig:
         return join([*sig, Chunk(None, 0, width - have, "0" * (width - have))])
     (top,) = sig_part(sig, have - 1, 1)
+    if top.wire is None:
+        return join([*sig, *(top,) * (width - have)])
     return (*sig, *(top,) * (width - have))
 
 

@@ -336,6 +336,13 @@ class Structure:
         """Name of the top module."""
         return self.config.name or "core"
 
+    @property
+    def inner_modules(self) -> frozenset[str]:
+        """Names of all modules below the top."""
+        port = self.port
+        units = (self.control, self.table, self.build, self.fetch, port, port.reduce)
+        return frozenset(unit.module_name for unit in (*units, port.accumulate))
+
     @cached_property
     def build(self) -> BuildSpec:
         c = self.config

@@ -23,7 +23,8 @@ class Control(Unit[ControlSpec]):
     A tile issues when a run is active, its table is there, its keys are there and the result
     stage is free or being freed; a command is taken when idle or as the last tile of the run
     before issues, so that queued runs follow without a gap. The tile pipeline moves as one: it
-    stands while a result waits. Only valid bits and ``running`` are reset.
+    stands while a result waits. Reset are the valid bits, ``running``, and the two counters that
+    come back to 0 at the end of every run; what a command loads is not.
 
     Members
     -------
@@ -83,15 +84,15 @@ class Control(Unit[ControlSpec]):
         ]
         with m.If(self.command_ready):
             m.d.sync += running.eq(self.command_valid)
-        tag, ends_table = self._count(m, accept, issue, ends_run)
-        self._build_stages(m, table_valid, issue & ends_table)
+        tag, leaves_table = self._count(m, accept, issue, ends_run)
+        self._build_stages(m, table_valid, leaves_table)
         self._tile_stages(m, issue, step, tag)
         return m
 
     def _count(
         self, m: Module, accept: Signal, issue: Signal, ends_run: Signal
     ) -> tuple[dict[str, Signal], Signal]:
-        """The loop nest: the tag of the tile that issues, and whether it is its table's last.
+        """The loop nest: the tag of the tile that issues, and whether its table is done with.
 
         ``in_tile`` and ``index`` come back to 0 at the end of every run by themselves.
         """
@@ -105,7 +106,8 @@ class Control(Unit[ControlSpec]):
         tokens_after = Signal(TOKEN_BITS, name="tokens_after")
         tiles_after = Signal(spec.out_tile_bits, name="tiles_after")
         first, last_in, last_block = signals("first_in_tile", "last_in_tile", "last_block")
-        ends_table, ends_block, ends_token = signals("ends_table", "ends_block", "ends_token")
+        ends_block, ends_token = signals("ends_block", "ends_token")
+        (leaves_table,) = (issue,) if spec.reuse == 1 else signals("leaves_table")
         tag = {"first": first, "last_in": last_in, "last": ends_token}
         m.d.comb += [
             next_in_tile.eq(in_tile + 1),
@@ -113,22 +115,24 @@ class Control(Unit[ControlSpec]):
             tiles_after.eq(tiles_left - spec.reuse),
             first.eq(in_tile == 0),
             last_in.eq(next_in_tile == in_tiles),
-            ends_block.eq(issue & ends_table & last_in),
+            ends_block.eq(leaves_table & last_in),
             ends_token.eq(ends_block & last_block),
             ends_run.eq(ends_token & (tokens_after == 0)),
         ]
         if spec.reuse == 1:
-            m.d.comb += [ends_table.eq(1), last_block.eq(tiles_after == 0)]
+            m.d.comb += last_block.eq(tiles_after == 0)
         else:
             index = Signal(spec.index_bits, name="tile_index")
             next_index = Signal(spec.index_bits + 1, name="next_index")
+            last_tile = Signal(name="last_tile")
             m.d.comb += [
                 next_index.eq(index + 1),
                 last_block.eq(tiles_left <= spec.reuse),
-                ends_table.eq((next_index == spec.reuse) | (next_index == tiles_left)),
+                last_tile.eq((next_index == spec.reuse) | (next_index == tiles_left)),
+                leaves_table.eq(issue & last_tile),
             ]
             with m.If(issue):
-                m.d.sync += index.eq(Mux(ends_table, 0, next_index[: spec.index_bits]))
+                m.d.sync += index.eq(Mux(last_tile, 0, next_index[: spec.index_bits]))
             tag["index"] = index
         with m.If(accept):
             m.d.sync += [
@@ -142,15 +146,13 @@ class Control(Unit[ControlSpec]):
                 m.d.sync += tiles_left.eq(Mux(last_block, out_tiles, tiles_after))
             with m.If(ends_token):
                 m.d.sync += tokens_left.eq(tokens_after)
-        with m.If(issue & ends_table):
+        with m.If(leaves_table):
             m.d.sync += in_tile.eq(Mux(last_in, 0, next_in_tile))
-        return tag, ends_table
+        return tag, leaves_table
 
-    def _build_stages(self, m: Module, table_valid: Signal, release: Value) -> None:
+    def _build_stages(self, m: Module, table_valid: Signal, released: Signal) -> None:
         """Valid bits of the build registers; a stage takes a beat when it is free or freed."""
         spec = self.spec
-        released = Signal(name="table_released")
-        m.d.comb += released.eq(release)
         valids = signals(*(f"build_valid_{s}" for s in range(spec.build_stages)))
         free: Value = released
         for stage in reversed(range(spec.build_stages)):
