@@ -143,7 +143,9 @@ DAMAGES = {
     ),
     # Handshakes and reset.
     "keys_never_ready": Damage(PLAIN, "keys_ready = (running", "keys_ready = (1'h0", "stuck"),
-    "acts_always_ready": Damage(PLAIN, "acts_ready = keys_valid &", "acts_ready = 1'h1 |", "stuck"),
+    "acts_always_ready": Damage(
+        PIPED, "acts_ready = leaves_table |", "acts_ready = 1'h1 |", "stuck"
+    ),
     "keys_taken_without_a_table": Damage(
         REGISTERED,
         "(running & build_valid_0)",
