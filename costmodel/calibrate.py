@@ -80,6 +80,10 @@ GRIDS: dict[str, Grid] = {
         method="{a,1} + {b,c} without its lowest bit; operands one bit narrower than the result, "
         "sign-extended"
     ),
+    "negate": _ADDER._replace(
+        method="0 - a; operand one bit narrower than the result",
+        widths=_ADDER.widths[2:],  # Below 3 bits there is nothing but wires.
+    ),
     "multiplier": Grid(
         "signed a * b as Yosys maps it without Booth recoding",
         "fan_in",
@@ -186,6 +190,8 @@ def verilog(primitive: Primitive) -> list[str]:
                 f"assign o = sum[{width}:1];",
             )
         ]
+    if kind == "negate":
+        return [_adder(width, "assign o = -a;")]
     if kind == "fetch_mux":
         return [_case(width, fan_in, cases=fan_in, default=f"{width}'d0")]
     if kind == "mux":

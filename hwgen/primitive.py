@@ -8,6 +8,7 @@ from typing import NamedTuple
 KINDS = {
     "adder": "a + b or a - b, `width` result bits",
     "adder_carry": "a + b + carry-in, written {a,1} + {b,c}, `width` result bits",
+    "negate": "0 - a, `width` result bits",
     "fetch_mux": "one of `fan_in` words of `width` bits by a binary index; 0 above the last",
     "mux": "one of `fan_in` words of `width` bits by a binary index; anything above the last",
     "xor_row": "`width` bits, each XOR one shared bit",

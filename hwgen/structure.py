@@ -453,8 +453,9 @@ def structure(config: CoreConfig) -> Structure:
 @lru_cache(maxsize=4096)
 def build_counts(spec: BuildSpec) -> Counts:
     counts: Counts = Counter()
-    for position in range(len(spec.dag.sums)):
-        counts[Primitive("adder", spec.bits(spec.mu + position))] += 1
+    for position, add in enumerate(spec.dag.sums):
+        kind = "negate" if add.left is None else "adder"
+        counts[Primitive(kind, spec.bits(spec.mu + position))] += 1
     for cut in spec.cuts[:-1]:
         counts[Primitive("register_enable", spec.cut_bits(cut))] += 1
     return counts

@@ -11,7 +11,7 @@ from hwgen.structure import structure
 from tests.cases import CASES
 from tests.netlist import read
 
-ADDERS = ("adder", "adder_carry")
+ADDERS = ("adder", "adder_carry", "negate")
 REGISTERS = {
     "$dff": "register",
     "$dffe": "register_enable",
