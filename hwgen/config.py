@@ -14,9 +14,11 @@ from pydantic_core import ErrorDetails
 
 from hwgen.codebook import Codebook, ternary
 from hwgen.keywords import KEYWORDS
-from hwgen.number import FORMATS, Interval, IntFormat
+from hwgen.number import FLOATS, FORMATS, FloatFormat, Interval, IntFormat
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+FIXED_EXACT = ("fp16", "fp8_e4m3", "fp8_e5m2")
+"""Floating-point formats whose every number fits an integer of reasonable width."""
 MAX_TABLE_PORTS = 1 << 24
 
 
@@ -68,10 +70,17 @@ class CoreConfig(Strict):
     act: Annotated[
         str,
         Field(
-            description="activation format, int2 … int16",
-            json_schema_extra={"enum": list(FORMATS)},
+            description="activation format: int2 … int16, or with arith a floating-point one",
+            json_schema_extra={"enum": [*FORMATS, *FIXED_EXACT]},
         ),
     ] = "int8"
+    arith: Annotated[
+        Literal["fixed"] | None,
+        Field(
+            description="fixed: floating-point activations become integers at the input, sums are "
+            "exact, and each output is rounded once; required for them"
+        ),
+    ] = None
     codebook: Annotated[
         Literal["ternary"] | None, Field(description="the weight groups a table accepts; lut only")
     ] = None
@@ -125,8 +134,9 @@ class CoreConfig(Strict):
     @field_validator("act")
     @classmethod
     def _known_format(cls, value: str) -> str:
-        if value not in FORMATS:
-            raise ValueError(f"should be one of {_range_text(list(FORMATS))}")
+        if value not in FORMATS and value not in FIXED_EXACT:
+            floats = ", ".join(FIXED_EXACT)
+            raise ValueError(f"should be one of {_range_text(list(FORMATS))}, {floats}")
         return value
 
     @field_validator("name")
@@ -144,6 +154,7 @@ class CoreConfig(Strict):
 
     def _broken_rules(self) -> Iterator[str]:
         """What is wrong between fields, one line each."""
+        yield from self._broken_number_rules()
         if self.kind != "lut":
             for field in ("mu", "codebook", "table", "storage", "builder"):
                 if field in self.model_fields_set and getattr(self, field) not in (None, 1):
@@ -179,6 +190,23 @@ class CoreConfig(Strict):
             )
         yield from self._broken_accumulator_rules()
 
+    def _broken_number_rules(self) -> Iterator[str]:
+        if self.float_number is None:
+            if self.arith is not None:
+                yield f"arith: belongs to floating-point activations, not to {self.act}; remove it"
+            return
+        if self.arith is None:
+            yield f"arith: is required for {self.act} activations; add arith: fixed"
+        if self.kind == "multiplier":
+            yield (
+                "kind: a multiplier's weights have the activations' type, whose fixed-point "
+                f"products would be {2 * self.number.bits} bits; should be lut or signflip, "
+                "not 'multiplier'"
+            )
+        for field in ("acc_bits", "acc_overflow"):
+            if getattr(self, field) is not None:
+                yield f"{field}: fixed-point sums are exact until the output; remove it"
+
     def _broken_accumulator_rules(self) -> Iterator[str]:
         exact = self.exact_acc_bits
         if self.acc_bits is None:
@@ -201,9 +229,26 @@ class CoreConfig(Strict):
             yield f"acc_overflow: {self.acc_bits} bits never overflow (exact is {exact}); remove it"
 
     @property
+    def float_number(self) -> FloatFormat | None:
+        """Format of activations and outputs where they are floating-point, else None."""
+        return FLOATS.get(self.act)
+
+    @property
     def number(self) -> IntFormat:
-        """Format of one activation."""
+        """Format of one activation as tables see it: its own, or that of its fixed point."""
+        if self.float_number is not None:
+            return IntFormat(self.float_number.fixed_bits)
         return FORMATS[self.act]
+
+    @property
+    def act_bits(self) -> int:
+        """Width of one activation in the core's stream, bits."""
+        return self.number.bits if self.float_number is None else self.float_number.bits
+
+    @property
+    def out_bits(self) -> int:
+        """Width of one output in the core's stream, bits."""
+        return self.sum_bits if self.float_number is None else self.float_number.bits
 
     @property
     def book(self) -> Codebook:
@@ -274,7 +319,7 @@ class CoreConfig(Strict):
 
     @property
     def sum_bits(self) -> int:
-        """Width of one accumulator and of one output, bits."""
+        """Width of one accumulator, bits."""
         return self.exact_acc_bits if self.acc_bits is None else self.acc_bits
 
 

@@ -103,6 +103,9 @@ def _field(name: str, low: int, bits: int, signed: bool, *shape: int) -> dict[st
 def _ports(spec: Structure, widths: dict[str, int]) -> list[dict[str, Any]]:
     """Every port of the top module, and the layout of its fields: element 0 lowest."""
     c, control = spec.config, spec.control
+    integers = c.float_number is None
+    acts = {"format": c.act}
+    sums = {"format": f"int{c.sum_bits}" if integers else c.act}
     weights_signed = c.kind == "multiplier" and c.number.signed
     layouts = {
         "commands__payload": [
@@ -110,11 +113,11 @@ def _ports(spec: Structure, widths: dict[str, int]) -> list[dict[str, Any]]:
             _field("in_tiles", TOKEN_BITS, control.in_tile_bits, False),
             _field("out_tiles", TOKEN_BITS + control.in_tile_bits, control.out_tile_bits, False),
         ],
-        "acts__payload": [_field("acts", 0, c.number.bits, c.number.signed, 1, c.tile_n)],
+        "acts__payload": [_field("acts", 0, c.act_bits, integers, 1, c.tile_n) | acts],
         "keys__payload": [_field("keys", 0, c.weight_bits, weights_signed, c.ports, c.tables)],
         "sums__payload": [
-            _field("sums", 0, c.sum_bits, True, 1, c.ports),
-            _field("last", c.sum_bits * c.ports, 1, False),
+            _field("sums", 0, c.out_bits, integers, 1, c.ports) | sums,
+            _field("last", c.out_bits * c.ports, 1, False),
         ],
     }
     outputs = {"commands__ready", "acts__ready", "keys__ready", "sums__payload", "sums__valid"}

@@ -1,4 +1,4 @@
-"""Number formats of activations, as plain data."""
+"""Number formats, as plain data."""
 
 from __future__ import annotations
 
@@ -59,3 +59,98 @@ class Interval:
         return (
             max((~self.low if self.low < 0 else self.low).bit_length(), self.high.bit_length()) + 1
         )
+
+
+@dataclass(frozen=True)
+class FloatFormat:
+    """A binary floating-point format: sign (highest bit), biased exponent, stored mantissa.
+
+    Exponent field 0 holds zeros and subnormals: (-1)^s * 2^(1 - bias) * (mantissa / 2^m). Any other
+    one holds normal numbers, (-1)^s * 2^(exponent - bias) * (1 + mantissa / 2^m), but for codes at
+    the top. With ``infinities`` (IEEE 754-2019, section 3.4) the highest exponent is infinity where
+    the mantissa is 0 and NaN elsewhere. Without (OCP OFP8 revision 1.0, E4M3) only the code of all
+    ones is NaN: the highest exponent holds normal numbers, and what overflows becomes NaN.
+    """
+
+    name: str
+    exponent_bits: int
+    mantissa_bits: int
+    infinities: bool = True
+
+    def __post_init__(self) -> None:
+        if self.exponent_bits < 2 or self.mantissa_bits < 1:
+            raise ValueError(
+                f"{self.name}: needs an exponent of 2 bits and a mantissa of 1 bit at least"
+            )
+
+    @property
+    def bits(self) -> int:
+        return 1 + self.exponent_bits + self.mantissa_bits
+
+    @property
+    def fixed_bits(self) -> int:
+        """Signed bits of an integer that holds any finite number in units of the least subnormal.
+
+        The largest is (2^m + mantissa) · 2^(exponent - 1) of them: 41 bits for fp16, 33 for
+        fp8_e5m2, 19 for fp8_e4m3.
+        """
+        exponent, mantissa = divmod(self.largest, 1 << self.mantissa_bits)
+        return (((1 << self.mantissa_bits) + mantissa) << (exponent - 1)).bit_length() + 1
+
+    @property
+    def bias(self) -> int:
+        """What is subtracted from the exponent field: 2^(exponent_bits - 1) - 1."""
+        return (1 << (self.exponent_bits - 1)) - 1
+
+    @property
+    def _top(self) -> int:
+        """Code of the highest exponent, mantissa 0."""
+        return ((1 << self.exponent_bits) - 1) << self.mantissa_bits
+
+    @property
+    def quiet_nan(self) -> int:
+        """Code of the canonical NaN: positive; only the top mantissa bit set, or all if need be."""
+        if self.infinities:
+            return self._top | 1 << (self.mantissa_bits - 1)
+        return self._top | ((1 << self.mantissa_bits) - 1)
+
+    @property
+    def infinity(self) -> int | None:
+        """Code of positive infinity; None for a format without."""
+        return self._top if self.infinities else None
+
+    @property
+    def largest(self) -> int:
+        """Code of the largest finite number."""
+        return (self._top if self.infinities else self.quiet_nan) - 1
+
+
+FLOATS = {
+    f.name: f
+    for f in (
+        FloatFormat("fp16", 5, 10),
+        FloatFormat("bf16", 8, 7),
+        FloatFormat("fp8_e4m3", 4, 3, infinities=False),
+        FloatFormat("fp8_e5m2", 5, 2),
+        FloatFormat("fp32", 8, 23),
+    )
+}
+"""Floating-point formats by the name used in YAML.
+
+| name | sign, exponent, mantissa | least subnormal | largest | source |
+| --- | --- | --- | --- | --- |
+| fp16 | 1, 5, 10 | 2^-24 | 65504 | IEEE 754-2019 binary16 |
+| bf16 | 1, 8, 7 | 2^-133 | 3.39e38 | the upper half of binary32 |
+| fp8_e4m3 | 1, 4, 3 | 2^-9 | 448 | OCP OFP8 revision 1.0: no infinities, NaN is S.1111.111 |
+| fp8_e5m2 | 1, 5, 2 | 2^-16 | 57344 | OCP OFP8 revision 1.0: as IEEE 754 |
+| fp32 | 1, 8, 23 | 2^-149 | 3.40e38 | IEEE 754-2019 binary32 |
+"""
+
+
+def float_format(exponent_bits: int, mantissa_bits: int) -> FloatFormat:
+    """The format of these widths in `FLOATS`, or else one after IEEE 754, for exploration."""
+    for known in FLOATS.values():
+        if (known.exponent_bits, known.mantissa_bits) == (exponent_bits, mantissa_bits):
+            return known
+    bits = 1 + exponent_bits + mantissa_bits
+    return FloatFormat(f"fp{bits}_e{exponent_bits}m{mantissa_bits}", exponent_bits, mantissa_bits)

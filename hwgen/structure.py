@@ -13,13 +13,13 @@ from functools import cached_property, lru_cache
 from hwgen.codebook import Codebook, ternary
 from hwgen.config import CoreConfig
 from hwgen.dag import SumDag, sum_dag
-from hwgen.number import Interval, IntFormat
+from hwgen.number import FloatFormat, Interval, IntFormat
 from hwgen.primitive import Counts, Primitive, scaled
 
 TOKEN_BITS = 16
 """Width of `commands.tokens`; a run has at most 2^16 - 1 tokens."""
 
-COMPONENTS = ("build", "tables", "fetch", "reduce", "accumulate", "control")
+COMPONENTS = ("build", "tables", "fetch", "reduce", "accumulate", "control", "convert")
 
 
 def _cuts(levels: int, every: int) -> tuple[int, ...]:
@@ -264,7 +264,7 @@ class ControlSpec:
     """Loop counters and handshakes of a core.
 
     ``build_stages`` registers stand between the activation stream and fetch, ``tile_stages``
-    between fetch and accumulation.
+    between fetch and accumulation. With ``special`` a flag goes along with every activation beat.
     """
 
     reuse: int
@@ -272,17 +272,52 @@ class ControlSpec:
     out_tile_bits: int
     build_stages: int
     tile_stages: int
+    special: bool = False
 
     @property
     def module_name(self) -> str:
+        special = "_special" if self.special else ""
         return (
             f"control_d{self.reuse}_i{self.in_tile_bits}_o{self.out_tile_bits}"
-            f"_b{self.build_stages}_t{self.tile_stages}"
+            f"_b{self.build_stages}_t{self.tile_stages}{special}"
         )
 
     @property
     def index_bits(self) -> int:
         return (self.reuse - 1).bit_length()
+
+
+@dataclass(frozen=True)
+class ToFixedSpec:
+    """One activation from floating to fixed point, in units of its format's least subnormal."""
+
+    number: FloatFormat
+
+    @property
+    def bits(self) -> int:
+        """Signed bits that hold every finite activation exactly: 41 for fp16."""
+        return self.number.fixed_bits
+
+    @property
+    def module_name(self) -> str:
+        return f"to_fixed_{self.number.name}"
+
+
+@dataclass(frozen=True)
+class FromFixedSpec:
+    """One output from fixed point of ``bits`` bits to floating point, rounded once."""
+
+    number: FloatFormat
+    bits: int
+
+    @property
+    def steps(self) -> int:
+        """Stages of the normalising shifter; together they shift by 2^steps - 1 bits."""
+        return (self.bits - self.number.mantissa_bits - 1).bit_length()
+
+    @property
+    def module_name(self) -> str:
+        return f"from_fixed_w{self.bits}_{self.number.name}"
 
 
 @dataclass(frozen=True)
@@ -341,7 +376,8 @@ class Structure:
         """Names of all modules below the top."""
         port = self.port
         units = (self.control, self.table, self.build, self.fetch, port, port.reduce)
-        return frozenset(unit.module_name for unit in (*units, port.accumulate))
+        all_units = (*units, port.accumulate, self.to_fixed, self.from_fixed)
+        return frozenset(unit.module_name for unit in all_units if unit is not None)
 
     @cached_property
     def build(self) -> BuildSpec:
@@ -405,7 +441,20 @@ class Structure:
             out_tile_bits=c.max_out_tiles.bit_length(),
             build_stages=len(self.build.cuts),
             tile_stages=int(self.fetch.registered) + len(self.reduce.cuts),
+            special=c.float_number is not None,
         )
+
+    @property
+    def to_fixed(self) -> ToFixedSpec | None:
+        """What turns each activation into fixed point, where that is needed."""
+        number = self.config.float_number
+        return None if number is None else ToFixedSpec(number)
+
+    @property
+    def from_fixed(self) -> FromFixedSpec | None:
+        """What rounds each output to floating point, where that is needed."""
+        number = self.config.float_number
+        return None if number is None else FromFixedSpec(number, self.config.sum_bits)
 
     @property
     def accumulator_latency(self) -> int:
@@ -433,7 +482,21 @@ class Structure:
             "reduce": scaled(reduce_counts(self.reduce), ports),
             "accumulate": scaled(accumulate_counts(self.accumulate), ports),
             "control": control_counts(self.control),
+            "convert": self._convert_counts(),
         }
+
+    def _convert_counts(self) -> Counts:
+        """Conversions to fixed point and back; none for integers."""
+        number = self.config.float_number
+        if number is None:
+            return Counter()
+        assert self.from_fixed is not None
+        return Counter(
+            {
+                Primitive(f"to_fixed_{number.name}", number.fixed_bits): self.config.tile_n,
+                Primitive(f"from_fixed_{number.name}", self.from_fixed.bits): self.config.ports,
+            }
+        )
 
     @property
     def total(self) -> Counts:
@@ -533,6 +596,9 @@ def control_counts(spec: ControlSpec) -> Counts:
     add("register_enable", 1)  # sums_last
     add("register_enable", 3 + index, number=spec.tile_stages)  # tags
     add("gate", 12 + 3 * spec.build_stages + 2 * spec.tile_stages)
+    if spec.special:
+        add("register_enable", 1, number=2 + spec.build_stages + spec.tile_stages)
+        add("gate", 2)
     if spec.reuse > 1:
         add("adder", index + 1)  # tile_index + 1
         add("equal", index + 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim import golden
+from sim import golden, golden_fixed
 from sim.checkpoints import (
     CheckpointError,
     TernaryLayer,
@@ -94,14 +94,23 @@ class Network:
         layers = tuple(read_layer(info) for info in infos)
         return cls(layers, config.hidden_act, config.rms_norm_eps)
 
-    def infer(self, images: ArrayLike, matmul: Matmul, act_bits: int = 8) -> NDArray[np.float64]:
+    def infer(
+        self,
+        images: ArrayLike,
+        matmul: Matmul,
+        act_bits: int = 8,
+        number: str | None = None,
+    ) -> NDArray[np.float64]:
         """Logits of a batch.
 
         Per layer: RMS normalisation, activations to ``act_bits`` integers per token, integer
-        product by ``matmul``, both scales undone, activation function.
+        product by ``matmul``, both scales undone, activation function. With ``number``, the name
+        of a floating-point format, activations are rounded to it without a scale, and ``matmul``
+        takes and gives codes.
 
         images: (T, N of the first layer) real numbers, finite.
         act_bits: 2 … 16.
+        number: "fp16", "fp8_e4m3" or "fp8_e5m2".
         Returns (T, M of the last layer) float64. ValueError for anything else.
         """
         x = np.asarray(images, np.float64)
@@ -113,14 +122,19 @@ class Network:
         for i, layer in enumerate(self.layers):
             if i:
                 x = activation(x)
-            acts, act_scale = activations_absmax(rms_norm(x, self.rms_norm_eps), act_bits)
+            x = rms_norm(x, self.rms_norm_eps)
+            if number is None:
+                acts, act_scale = activations_absmax(x, act_bits)
+            else:
+                acts, act_scale = golden_fixed.encode(x, number), np.ones(len(x))
             products = matmul(layer, acts)
             if products.shape != (len(acts), layer.out_features) or products.dtype.kind not in "iu":
                 raise ValueError(
                     f"{layer.name}: products must be ({len(acts)}, {layer.out_features}) integers, "
                     f"found {products.dtype} of shape {products.shape}"
                 )
-            x = products * (layer.gain / act_scale)[:, None]
+            values = products if number is None else golden_fixed.decode(products, number)
+            x = values * (layer.gain / act_scale)[:, None]
         return x
 
 

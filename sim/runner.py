@@ -57,7 +57,7 @@ class Stalls:
 
 @dataclass(frozen=True)
 class Work:
-    """One layer to run: acts (T, N) of the core's type and weights (M, N).
+    """One layer to run: acts (T, N) of the core's type (codes, if floating) and weights (M, N).
 
     Weights are ternary, or for kind multiplier any of the activations' type.
     """
@@ -253,8 +253,10 @@ class CoreModel:
             )
 
     def _unpack(self, sums: NDArray[np.uint8], packed: Packed) -> list[NDArray[np.int64]]:
-        bits = self._fields["sums"]["bits"]
-        fields = beats.unpack_fields(sums, bits, self.ports)
+        field = self._fields["sums"]
+        fields = beats.unpack_fields(sums, field["bits"], self.ports)
+        if not field["signed"]:
+            fields &= (1 << field["bits"]) - 1
         byte, shift = divmod(self._fields["last"]["low"], 8)
         last = (sums[:, byte] >> shift) & 1
         outputs, at = [], 0

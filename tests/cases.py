@@ -137,5 +137,24 @@ CASES: dict[str, CoreConfig] = {
         acc_overflow="wrap",
         pipeline=Pipeline(fetch=1, reduce=1),
     ),
+    # Floating-point activations as exact fixed point.
+    "lut_fp16_fixed": CoreConfig(
+        kind="lut", act="fp16", arith="fixed", mu=2, tables=3, ports=2, reuse=2
+    ),
+    "lut_fp8_e5m2_fixed_pipelined": CoreConfig(
+        kind="lut",
+        act="fp8_e5m2",
+        arith="fixed",
+        mu=3,
+        tables=2,
+        ports=3,
+        reuse=3,
+        table="full",
+        storage="registers",
+        pipeline=Pipeline(build=1, fetch=1, reduce=1),
+    ),
+    "signflip_fp8_e4m3_fixed": CoreConfig(
+        kind="signflip", act="fp8_e4m3", arith="fixed", tables=5, ports=2
+    ),
 }
 """Cores by name."""

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.config import CoreConfig
-from sim import golden
+from hwgen.number import FloatFormat
+from sim import golden, golden_fixed
 from sim.cycles import Run
 from sim.runner import Work
 
@@ -29,6 +30,8 @@ def _layer(
     tokens, features, outs = shape
     features = min(features, config.max_in_features)
     outs = min(outs, config.max_out_features)
+    if config.float_number is not None:
+        return _float_layer(config, config.float_number, rng, (tokens, features, outs), extreme)
     low, high = config.number.lowest, config.number.highest
     weight_low, weight_high = (low, high) if config.kind == "multiplier" else (-1, 1)
     if extreme:
@@ -42,8 +45,29 @@ def _layer(
     )
 
 
+def _float_layer(
+    config: CoreConfig,
+    number: FloatFormat,
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    extreme: bool,
+) -> Work:
+    """Any finite codes; or extreme ones: largest, least, zeros and their negatives."""
+    tokens, features, outs = shape
+    weights = rng.integers(-1, 1, (outs, features), np.int8, endpoint=True)
+    signs = rng.integers(0, 2, (tokens, features)) << (number.bits - 1)
+    if extreme:
+        codes = rng.choice([0, 1, number.largest - 1, number.largest], (tokens, features))
+        weights[::2] = 1
+        return Work((codes | (signs * rng.integers(0, 2))).astype(np.uint16), weights)
+    codes = rng.integers(0, number.largest, (tokens, features), endpoint=True)
+    return Work((codes | signs).astype(np.uint16), weights)
+
+
 def expected(config: CoreConfig, work: Work) -> NDArray[np.int64]:
     """Golden's outputs."""
+    if config.float_number is not None:
+        return golden_fixed.matmul(work.acts, work.weights, config.act)
     if config.acc_overflow is not None:
         return golden.accumulate(
             work.acts, work.weights, config.tile_n, config.sum_bits, config.acc_overflow

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from hwgen.config import ConfigError, CoreConfig, Pipeline, load, load_core
 from tests.cases import CASES
 
+FORMATS = "int2 … int16, fp16, fp8_e4m3, fp8_e5m2"
 LUT = "kind: lut\ntables: 2\nports: 2\n"
 SIGNFLIP = "kind: signflip\ntables: 2\nports: 2\n"
 MULTIPLIER = "kind: multiplier\ntables: 2\nports: 2\n"
 KEYS = (
-    "format, name, kind, act, codebook, mu, tables, ports, reuse, table, storage, builder, "
+    "format, name, kind, act, arith, codebook, mu, tables, ports, reuse, table, storage, builder, "
     "pipeline, acc_bits, acc_overflow, max_in_features, max_out_features"
 )
 NAME_RULE = "should be a Verilog identifier (letters, digits, _; no keyword)"
@@ -54,9 +55,18 @@ FIELD_FAULTS = {
         "kind: lutt\ntables: 1\nports: 1\n",
         "kind: input should be 'lut', 'signflip' or 'multiplier', not 'lutt'",
     ),
-    "act_too_narrow": (LUT + "act: int1\n", "act: should be one of int2 … int16, not 'int1'"),
-    "act_too_wide": (LUT + "act: int17\n", "act: should be one of int2 … int16, not 'int17'"),
-    "act_unsigned": (LUT + "act: uint8\n", "act: should be one of int2 … int16, not 'uint8'"),
+    "act_too_narrow": (
+        LUT + "act: int1\n",
+        f"act: should be one of {FORMATS}, not 'int1'",
+    ),
+    "act_too_wide": (
+        LUT + "act: int17\n",
+        f"act: should be one of {FORMATS}, not 'int17'",
+    ),
+    "act_unsigned": (
+        LUT + "act: uint8\n",
+        f"act: should be one of {FORMATS}, not 'uint8'",
+    ),
     "act_a_number": (LUT + "act: 8\n", "act: input should be a valid string, not 8"),
     "codebook": (LUT + "codebook: binary\n", "codebook: input should be 'ternary', not 'binary'"),
     "table": (LUT + "table: both\n", "table: input should be 'half' or 'full', not 'both'"),
@@ -235,7 +245,7 @@ def test_file_that_cannot_be_read(tmp_path):
 def test_every_fault_is_reported_at_once(tmp_path):
     text = "kind: lut\nact: int99\nmu: 9\nports: 0\nmux: 1\npipeline: {build: -1, fetch: 2}\n"
     assert refusal(write(tmp_path, text)).splitlines() == [
-        "core.yaml: act: should be one of int2 … int16, not 'int99'",
+        f"core.yaml: act: should be one of {FORMATS}, not 'int99'",
         "core.yaml: mu: input should be less than or equal to 8, not 9",
         "core.yaml: tables: is required; add it",
         "core.yaml: ports: input should be greater than or equal to 1, not 0",

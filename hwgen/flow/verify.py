@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from hwgen.config import ConfigError, CoreConfig, load_core
 from hwgen.emit import emit
+from hwgen.number import FloatFormat
 from hwgen.structure import structure
-from sim import golden
+from sim import golden, golden_fixed
 from sim.checkpoints import CheckpointError, TernaryLayer
 from sim.cycles import Run, total_cycles
 from sim.network import Network, accuracy, read_test_set
@@ -113,6 +114,8 @@ class _Verifier:
 
     def _golden(self, acts: NDArray, weights: NDArray) -> NDArray[np.int64]:
         c = self.config
+        if c.float_number is not None:
+            return golden_fixed.matmul(acts, weights, c.act)
         if c.acc_overflow is not None:
             return golden.accumulate(acts, weights, c.tile_n, c.sum_bits, c.acc_overflow)
         return golden.matmul(acts, weights)
@@ -156,7 +159,11 @@ def _verify_random(
     check_fits(config, "--layer", features, outs)
     rng = np.random.default_rng(seed)
     number = config.number
-    acts = rng.integers(number.lowest, number.highest, (tokens, features), np.int16, endpoint=True)
+    if config.float_number is None:
+        low, high = number.lowest, number.highest
+        acts = rng.integers(low, high, (tokens, features), np.int16, endpoint=True)
+    else:
+        acts = random_floats(config.act, config.float_number, rng, (tokens, features))
     if config.kind == "multiplier":
         weights = rng.integers(
             number.lowest, number.highest, (outs, features), np.int16, endpoint=True
@@ -166,6 +173,16 @@ def _verify_random(
     verifier = _Verifier(config, stall, seed, progress)
     verifier.run("random", acts, weights)
     return verifier.finish()
+
+
+def random_floats(
+    name: str, number: FloatFormat, rng: np.random.Generator, shape: tuple[int, int]
+) -> NDArray:
+    """Codes of finite activations: even tokens normally distributed, odd ones any code at all."""
+    normal = golden_fixed.encode(rng.standard_normal(shape), name)
+    magnitude = rng.integers(0, number.largest, shape, endpoint=True)
+    any_code = magnitude | rng.integers(0, 2, shape) << (number.bits - 1)
+    return np.where(np.arange(shape[0])[:, None] % 2 == 0, normal, any_code.astype(normal.dtype))
 
 
 def _verify_model(
@@ -183,7 +200,8 @@ def _verify_model(
     def on_core(layer: TernaryLayer, acts: NDArray) -> NDArray[np.int64]:
         return verifier.run(layer.name, acts, layer.weights)
 
-    logits = network.infer(images, on_core, config.number.bits)
+    floats = None if config.float_number is None else config.act
+    logits = network.infer(images, on_core, config.number.bits, floats)
     verifier.tally.accuracy = accuracy(logits, labels)
     return verifier.finish()
 

@@ -42,6 +42,8 @@ class Control(Unit[ControlSpec]):
         Loads of the registers between fetch and accumulators.
     first, index, write, finish : Out
         As in Accumulate, for the tile that reaches the accumulators.
+    acts_special : In(1); sums_special : Out(1), only where special
+        Set with an activation beat, and with the results of every block that had such a beat.
     """
 
     def __init__(self, spec: ControlSpec) -> None:
@@ -69,6 +71,8 @@ class Control(Unit[ControlSpec]):
             members["tile_load"] = Out(spec.tile_stages)
         if spec.reuse > 1:
             members |= {"index": Out(spec.index_bits), "finish": Out(1)}
+        if spec.special:
+            members |= {"acts_special": In(1), "sums_special": Out(1)}
         super().__init__(spec, members)
 
     def body(self) -> Module:
@@ -85,13 +89,13 @@ class Control(Unit[ControlSpec]):
         with m.If(self.command_ready):
             m.d.sync += running.eq(self.command_valid)
         tag, leaves_table = self._count(m, accept, issue, ends_run)
-        self._build_stages(m, table_valid, leaves_table)
+        self._build_stages(m, table_valid, leaves_table, tag)
         self._tile_stages(m, issue, step, tag)
         return m
 
     def _count(
         self, m: Module, accept: Signal, issue: Signal, ends_run: Signal
-    ) -> tuple[dict[str, Signal], Signal]:
+    ) -> tuple[dict[str, Value], Signal]:
         """The loop nest: the tag of the tile that issues, and whether its table is done with.
 
         ``in_tile`` and ``index`` come back to 0 at the end of every run by themselves.
@@ -108,7 +112,7 @@ class Control(Unit[ControlSpec]):
         first, last_in, last_block = signals("first_in_tile", "last_in_tile", "last_block")
         ends_block, ends_token = signals("ends_block", "ends_token")
         (leaves_table,) = (issue,) if spec.reuse == 1 else signals("leaves_table")
-        tag = {"first": first, "last_in": last_in, "last": ends_token}
+        tag: dict[str, Value] = {"first": first, "last_in": last_in, "last": ends_token}
         m.d.comb += [
             next_in_tile.eq(in_tile + 1),
             tokens_after.eq(tokens_left - 1),
@@ -150,7 +154,22 @@ class Control(Unit[ControlSpec]):
             m.d.sync += in_tile.eq(Mux(last_in, 0, next_in_tile))
         return tag, leaves_table
 
-    def _build_stages(self, m: Module, table_valid: Signal, released: Signal) -> None:
+    def _carry_special(self, m: Module, tag: dict[str, Value]) -> None:
+        """The special flag of the table that is being fetched from, as a tag of its tiles."""
+        spec = self.spec
+        if not spec.special:
+            return
+        special: Value = self.acts_special
+        for stage in range(spec.build_stages):
+            held = counter(f"build_special_{stage}", 1)
+            with m.If(self.build_load[stage]):
+                m.d.sync += held.eq(special)
+            special = held
+        tag["special"] = special
+
+    def _build_stages(
+        self, m: Module, table_valid: Signal, released: Signal, tag: dict[str, Value]
+    ) -> None:
         """Valid bits of the build registers; a stage takes a beat when it is free or freed."""
         spec = self.spec
         valids = signals(*(f"build_valid_{s}" for s in range(spec.build_stages)))
@@ -163,12 +182,13 @@ class Control(Unit[ControlSpec]):
             with m.If(moves):
                 m.d.sync += valid.eq(source)
             free = moves
+        self._carry_special(m, tag)
         m.d.comb += [
             self.acts_ready.eq(free),
             table_valid.eq(valids[-1] if valids else self.acts_valid),
         ]
 
-    def _tile_stages(self, m: Module, issue: Signal, step: Signal, tag: dict[str, Signal]) -> None:
+    def _tile_stages(self, m: Module, issue: Signal, step: Signal, tag: dict[str, Value]) -> None:
         """Valid bits and tags down to the accumulators, and the result's valid bit."""
         spec = self.spec
         valid: Value = issue
@@ -194,6 +214,8 @@ class Control(Unit[ControlSpec]):
         with m.If(finishes):
             m.d.sync += last.eq(tag["last"])
         m.d.comb += self.sums_last.eq(last)
+        if spec.special:
+            self._gather_special(m, enters, finishes, tag)
         if spec.reuse == 1:
             m.d.comb += self.write.eq(enters)
         else:
@@ -203,6 +225,21 @@ class Control(Unit[ControlSpec]):
                 stays.eq(enters & ~tag["last_in"]),
                 self.write.eq(Cat(stays & (tag["index"] == d) for d in range(spec.reuse))),
             ]
+
+    def _gather_special(
+        self, m: Module, enters: Signal, finishes: Signal, tag: dict[str, Value]
+    ) -> None:
+        """Whether any beat of the block so far was special; all its tiles see the same beats."""
+        so_far, special = counter("special_so_far", 1), Signal(name="special")
+        result = counter("sums_special_r", 1)
+        m.d.comb += [
+            special.eq(tag["special"] | (so_far & ~tag["first"])),
+            self.sums_special.eq(result),
+        ]
+        with m.If(enters):
+            m.d.sync += so_far.eq(special)
+        with m.If(finishes):
+            m.d.sync += result.eq(special)
 
 
 def signals(*names: str) -> list[Signal]:

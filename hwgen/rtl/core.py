@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, signed
+from amaranth.hdl import Cat, Module, Value, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -11,9 +11,17 @@ from hwgen.rtl.base import Unit
 from hwgen.rtl.build import Build
 from hwgen.rtl.control import Control, command_layout
 from hwgen.rtl.fetch import Fetch, Product
+from hwgen.rtl.fixed import FromFixed, ToFixed
 from hwgen.rtl.reduce import Reduce
 from hwgen.rtl.words import act_shape
-from hwgen.structure import FetchSpec, PortSpec, Structure, TableSpec
+from hwgen.structure import (
+    FetchSpec,
+    FromFixedSpec,
+    PortSpec,
+    Structure,
+    TableSpec,
+    ToFixedSpec,
+)
 
 
 class Table(Unit[TableSpec]):
@@ -151,6 +159,10 @@ class Core(Unit[Structure]):
         multiplier: one weight of the activation's format for each key.
     sums : Out(stream of {sums: [1][K] signed(sum_bits), last})
         One beat per tile of a block, during its last n-tile; ``last`` on a token's final beat.
+
+    With floating-point activations (arith: fixed) `acts` and `sums` carry their codes. Each output
+    is the exact sum, rounded once (nearest, ties to even); it is NaN where any activation of the
+    token is an infinity or NaN, whatever the weights.
     """
 
     def __init__(self, spec: Structure) -> None:
@@ -159,9 +171,11 @@ class Core(Unit[Structure]):
             f"{c.kind} core: {c.act} activations, {c.tile_n} inputs x {c.tile_m} outputs per "
             f"cycle, {spec.latency} cycles of latency."
         )
-        acts = data.ArrayLayout(data.ArrayLayout(act_shape(c.number), c.tile_n), 1)
+        act = act_shape(c.number) if c.float_number is None else c.act_bits
+        acts = data.ArrayLayout(data.ArrayLayout(act, c.tile_n), 1)
         keys = data.ArrayLayout(data.ArrayLayout(c.weight_bits, c.tables), c.ports)
-        sums = data.ArrayLayout(data.ArrayLayout(signed(c.sum_bits), c.ports), 1)
+        out = signed(c.sum_bits) if c.float_number is None else c.out_bits
+        sums = data.ArrayLayout(data.ArrayLayout(out, c.ports), 1)
         super().__init__(
             spec,
             {
@@ -188,12 +202,15 @@ class Core(Unit[Structure]):
             self.sums.valid.eq(control.sums_valid),
             control.sums_ready.eq(self.sums.ready),
         ]
+        acts: list[Value] = [self.acts.payload[0][j] for j in range(c.tile_n)]
+        if spec.to_fixed is not None:
+            acts = self._to_fixed(m, spec.to_fixed, acts, control)
         tables = [Table(spec.table) for _ in range(c.tables)]
         ports = [Port(spec.port) for _ in range(c.ports)]
         fetch_stages = int(spec.fetch.registered)
         for i, table in enumerate(tables):
             m.submodules[f"table_{i}"] = table
-            group = Cat(self.acts.payload[0][i * c.mu + j] for j in range(c.mu))
+            group = Cat(acts[i * c.mu : (i + 1) * c.mu])
             m.d.comb += table.acts.as_value().eq(group)
             keys = Cat(self.keys.payload[k][i] for k in range(c.ports))
             m.d.comb += table.keys.as_value().eq(keys)
@@ -211,6 +228,32 @@ class Core(Unit[Structure]):
             m.d.comb += [port.first.eq(control.first), port.write.eq(control.write)]
             if c.reuse > 1:
                 m.d.comb += [port.index.eq(control.index), port.finish.eq(control.finish)]
-        sums = Cat(port.sum for port in ports)
-        m.d.comb += self.sums.payload.as_value().eq(Cat(sums, control.sums_last))
+        sums: list[Value] = [port.sum for port in ports]
+        if spec.from_fixed is not None:
+            sums = self._from_fixed(m, spec.from_fixed, sums, control)
+        m.d.comb += self.sums.payload.as_value().eq(Cat(*sums, control.sums_last))
         return m
+
+    @staticmethod
+    def _to_fixed(m: Module, spec: ToFixedSpec, acts: list[Value], control: Control) -> list[Value]:
+        """Every activation as fixed point; control hears of infinities and NaN."""
+        fixed, special = [], []
+        for j, act in enumerate(acts):
+            m.submodules[f"to_fixed_{j}"] = convert = ToFixed(spec)
+            m.d.comb += convert.act.eq(act)
+            fixed.append(convert.fixed)
+            special.append(convert.special)
+        m.d.comb += control.acts_special.eq(Cat(*special).any())
+        return fixed
+
+    @staticmethod
+    def _from_fixed(
+        m: Module, spec: FromFixedSpec, sums: list[Value], control: Control
+    ) -> list[Value]:
+        """Every sum rounded; NaN for all results of a block with an infinity or NaN."""
+        values = []
+        for k, total in enumerate(sums):
+            m.submodules[f"from_fixed_{k}"] = convert = FromFixed(spec)
+            m.d.comb += [convert.fixed.eq(total), convert.special.eq(control.sums_special)]
+            values.append(convert.value)
+        return values
