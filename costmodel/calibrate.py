@@ -20,7 +20,8 @@ from costmodel.technology import (
     Technology,
     UnitCost,
 )
-from hwgen.primitive import Primitive
+from hwgen.number import FLOATS
+from hwgen.primitive import FIXED_FORMATS, Primitive
 
 LINEAR_TOLERANCE = 0.03
 """A line in the width is kept if it is within this of every measured size; else a table is."""
@@ -111,11 +112,27 @@ GRIDS: dict[str, Grid] = {
         "flip-flops with enable and synchronous reset, with the logic they need; reset wins"
     ),
 }
+for _format in FIXED_FORMATS:
+    _bits = FLOATS[_format].fixed_bits
+    GRIDS[f"to_fixed_{_format}"] = Grid(
+        "the generated unit: exact shift and negation", "none", (0,), (_bits,), (0,), ()
+    )
+    GRIDS[f"from_fixed_{_format}"] = Grid(
+        "the generated unit: absolute value, normalising shift, one rounding",
+        "none",
+        (0,),
+        tuple(_bits + more for more in (1, 3, 6, 9, 12, 16, 21)),
+        (0,),
+        tuple(_bits + more for more in (2, 8, 14, 18)),
+    )
+Generated = Callable[[Primitive], tuple[str, str]]
+"""RTLIL and name of the unit that the generator builds for a primitive."""
 
 
 def calibrate(
     technology_name: str,
     liberty_files: Sequence[Path],
+    generated: Generated,
     area_unit: Literal["ge", "um2"] = "ge",
     progress: Progress | None = None,
 ) -> Technology:
@@ -136,7 +153,8 @@ def calibrate(
     It is 0 for multipliers, whose table holds every legal size.
 
     Deterministic for the same Liberty files and tool version. Minutes; results are kept in the
-    cache folder, so an interrupted calibration goes on where it stopped. Raises SynthesisError.
+    cache folder, so an interrupted calibration goes on where it stopped. ``generated`` supplies
+    the units too large to be written here. Raises SynthesisError.
     """
     knots = {kind: _points(kind, grid) for kind, grid in GRIDS.items()}
     points = {
@@ -147,7 +165,7 @@ def calibrate(
     for kind, grid in GRIDS.items():
         measured = {}
         for primitive in points[kind]:
-            measured[primitive] = measure(primitive, liberty_files)
+            measured[primitive] = measure(primitive, liberty_files, generated)
             done += 1
             if progress is not None:
                 progress(kind, done, total)
@@ -164,8 +182,15 @@ def calibrate(
     )
 
 
-def measure(primitive: Primitive, liberty_files: Sequence[Path]) -> float:
+def measure(
+    primitive: Primitive, liberty_files: Sequence[Path], generated: Generated | None = None
+) -> float:
     """Synthesised area of one primitive; of several forms (a + b, a - b) the mean."""
+    if "_fixed_" in primitive.kind:
+        if generated is None:
+            raise ValueError(f"{primitive.kind} is measured from what the generator builds")
+        rtlil, top = generated(primitive)
+        return synthesise(rtlil, top, liberty_files).area
     areas = [
         synthesise(text, "top", liberty_files, language="verilog").area
         for text in verilog(primitive)
@@ -286,7 +311,10 @@ def _fit(grid: Grid, knots: list[Primitive], measured: dict[Primitive, float]) -
 
 
 def _line(measured: dict[Primitive, float]) -> LinearArea:
-    """Least squares of the relative error."""
+    """Least squares of the relative error; through the origin where only one width is legal."""
+    if len(measured) == 1:
+        ((only, found),) = measured.items()
+        return LinearArea(constant=0.0, per_bit=found / only.width)
     width = np.array([primitive.width for primitive in measured], dtype=float)
     area = np.array(list(measured.values()))
     terms = np.stack([1 / area, width / area], axis=1)

@@ -15,10 +15,9 @@ from pydantic_core import ErrorDetails
 from hwgen.codebook import Codebook, ternary
 from hwgen.keywords import KEYWORDS
 from hwgen.number import FLOATS, FORMATS, FloatFormat, Interval, IntFormat
+from hwgen.primitive import FIXED_FORMATS
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-FIXED_EXACT = ("fp16", "fp8_e4m3", "fp8_e5m2")
-"""Floating-point formats whose every number fits an integer of reasonable width."""
 MAX_TABLE_PORTS = 1 << 24
 
 
@@ -71,7 +70,7 @@ class CoreConfig(Strict):
         str,
         Field(
             description="activation format: int2 … int16, or with arith a floating-point one",
-            json_schema_extra={"enum": [*FORMATS, *FIXED_EXACT]},
+            json_schema_extra={"enum": [*FORMATS, *FIXED_FORMATS]},
         ),
     ] = "int8"
     arith: Annotated[
@@ -134,8 +133,8 @@ class CoreConfig(Strict):
     @field_validator("act")
     @classmethod
     def _known_format(cls, value: str) -> str:
-        if value not in FORMATS and value not in FIXED_EXACT:
-            floats = ", ".join(FIXED_EXACT)
+        if value not in FORMATS and value not in FIXED_FORMATS:
+            floats = ", ".join(FIXED_FORMATS)
             raise ValueError(f"should be one of {_range_text(list(FORMATS))}, {floats}")
         return value
 
@@ -199,9 +198,8 @@ class CoreConfig(Strict):
             yield f"arith: is required for {self.act} activations; add arith: fixed"
         if self.kind == "multiplier":
             yield (
-                "kind: a multiplier's weights have the activations' type, whose fixed-point "
-                f"products would be {2 * self.number.bits} bits; should be lut or signflip, "
-                "not 'multiplier'"
+                "kind: a multiplier's weights have the activations' type, whose products are "
+                "too wide for fixed point; should be lut or signflip, not 'multiplier'"
             )
         for field in ("acc_bits", "acc_overflow"):
             if getattr(self, field) is not None:

@@ -18,6 +18,7 @@ from hwgen.config import (
     explain,
     load,
 )
+from hwgen.number import FORMATS
 
 LUT_ONLY = ("mu", "codebook", "table", "storage", "builder")
 MAX_POINTS = 200_000
@@ -102,11 +103,13 @@ class PipelineAxes(Strict):
 class Axes(Strict):
     """Axes of a core: one value, a list, or a range {from, to, step or times} of integers.
 
+    ``arith`` concerns floating-point activations only.
     ``max_in_features`` and ``max_out_features`` default to the largest of the workload's layers.
     """
 
     kind: Words
     act: Words = ("int8",)
+    arith: Words = ("fixed",)
     mu: Ints = (1,)
     tables: Ints
     ports: Ints
@@ -188,8 +191,8 @@ class Space:
     def cores(self) -> Iterator[CoreConfig]:
         """Every legal core once, in the order of the axes.
 
-        Axes that belong to kind lut do not multiply the other kinds: what differs only in them
-        is one core, and the rest is dropped and counted.
+        Axes that belong to kind lut do not multiply the other kinds, nor ``arith`` the integers:
+        what differs only in them is one core, and the rest is dropped and counted.
         """
         seen = set()
         for combination in itertools.product(*self.axes.values()):
@@ -200,11 +203,13 @@ class Space:
                 if point["pipeline.build"]:
                     self.dropped["pipeline.build: belongs to kind lut"] += 1
                     continue
-                key = tuple(point.values())
-                if key in seen:
-                    self.dropped["same core: differs only in axes of kind lut"] += 1
-                    continue
-                seen.add(key)
+            if point["act"] in FORMATS:
+                del point["arith"]
+            key = tuple(point.items())
+            if key in seen:
+                self.dropped["same core: differs only in axes that do not concern it"] += 1
+                continue
+            seen.add(key)
             try:
                 yield CoreConfig.model_validate(_nest(point))
             except ValidationError as error:

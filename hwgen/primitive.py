@@ -23,6 +23,12 @@ KINDS = {
     "register_enable_reset": "`width` flip-flops with shared enable and synchronous reset",
 }
 
+FIXED_FORMATS = ("fp16", "fp8_e4m3", "fp8_e5m2")
+"""Floating-point formats whose every number fits an integer of reasonable width."""
+for _format in FIXED_FORMATS:
+    KINDS[f"to_fixed_{_format}"] = f"{_format} to an integer of `width` bits, exact"
+    KINDS[f"from_fixed_{_format}"] = f"an integer of `width` bits rounded to {_format}"
+
 
 class Primitive(NamedTuple):
     """One primitive: a kind of ``KINDS`` and its size."""

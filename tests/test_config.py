@@ -340,3 +340,31 @@ def test_the_shared_cases_cover_every_axis():
     assert {2, 16} <= {core.number.bits for core in cores}
     assert {1, 3, 5, 7} <= {core.tables for core in cores}
     assert {1, 2, 3} <= {core.ports for core in cores}
+
+
+FLOAT = "kind: lut\nact: fp16\ntables: 1\nports: 1\n"
+FLOAT_FAULTS = {
+    "arith_missing": (FLOAT, "arith: is required for fp16 activations; add arith: fixed"),
+    "arith_of_integers": (
+        "kind: lut\narith: fixed\ntables: 1\nports: 1\n",
+        "arith: belongs to floating-point activations, not to int8; remove it",
+    ),
+    "fixed_multiplier": (
+        FLOAT.replace("lut", "multiplier") + "arith: fixed\n",
+        "kind: a multiplier's weights have the activations' type, whose products are too wide for "
+        "fixed point; should be lut or signflip, not 'multiplier'",
+    ),
+    "fixed_acc_bits": (
+        FLOAT + "arith: fixed\nacc_bits: 60\n",
+        "acc_bits: fixed-point sums are exact until the output; remove it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), FLOAT_FAULTS.values(), ids=FLOAT_FAULTS)
+def test_faults_of_floating_point_cores(tmp_path, text, message):
+    path = tmp_path / "core.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_core(path)
+    assert str(caught.value) == f"core.yaml: {message}"

@@ -56,7 +56,9 @@ def sweep_tables(result: Sweep) -> Iterator[Table | str]:
 def _core_text(row: pd.Series) -> str:
     """A core in the letters of the README's table of axes."""
     lut = row["kind"] == "lut"
-    parts = [row["kind"], f"µ={row['mu']}"] if lut else [row["kind"]]
+    parts = [row["kind"]] if row["act"] == "int8" else [row["kind"], row["act"]]
+    if lut:
+        parts.append(f"µ={row['mu']}")
     parts.append(f"L={row['tables']} K={row['ports']} D={row['reuse']}")
     usual = {"table": "half", "storage": "wires", "builder": "minimal"}
     parts += [row[name] for name, value in usual.items() if lut and row[name] != value]

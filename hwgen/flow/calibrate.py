@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
+from amaranth.hdl import Fragment
 
 from costmodel.calibrate import calibrate as measure_technology
 from costmodel.synth import GENERIC_LIBERTY
 from costmodel.technology import TECH_DIR, Technology, load_technology
 from hwgen.config import ConfigError
 from hwgen.files import write_atomically
+from hwgen.number import FLOATS
+from hwgen.primitive import Primitive
+from hwgen.rtl.base import Emission, Unit
+from hwgen.rtl.fixed import FromFixed, ToFixed
+from hwgen.structure import FromFixedSpec, ToFixedSpec
 
 
 def calibrate(
@@ -29,11 +36,26 @@ def calibrate(
     """
     if tech != "generic":
         raise ConfigError(f"technology: should be generic, not {tech!r}; nothing else yet")
-    result = measure_technology(tech, [GENERIC_LIBERTY], "ge", progress)
+    result = measure_technology(tech, [GENERIC_LIBERTY], conversion, "ge", progress)
     path = TECH_DIR / f"{tech}.yaml" if out is None else out
     write_atomically({path: as_yaml(result)})
     load_technology.cache_clear()
     return path
+
+
+def conversion(primitive: Primitive) -> tuple[str, str]:
+    """RTLIL and name of a conversion to or from fixed point, as the generator builds it."""
+    direction, _, name = primitive.kind.partition("_fixed_")
+    number = FLOATS[name]
+    unit: Unit[Any] = (
+        ToFixed(ToFixedSpec(number))
+        if direction == "to"
+        else FromFixed(FromFixedSpec(number, primitive.width))
+    )
+    emission = Emission()
+    Fragment.get(unit, emission)
+    module = emission.modules[unit.spec.module_name]
+    return module.rtlil, module.name
 
 
 def as_yaml(technology: Technology) -> str:

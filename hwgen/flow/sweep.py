@@ -32,6 +32,7 @@ Progress = Callable[[int, int], None]
 AXES = (
     "kind",
     "act",
+    "arith",
     "mu",
     "tables",
     "ports",
@@ -116,6 +117,7 @@ def evaluate(core: CoreConfig, workload: Workload, technology: Technology) -> di
     return {
         "kind": core.kind,
         "act": core.act,
+        "arith": core.arith or "",
         "mu": core.mu,
         "tables": core.tables,
         "ports": core.ports,
