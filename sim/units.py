@@ -33,7 +33,7 @@ class PairUnit:
     def run(self, a: Codes, b: Codes, *, latency: int | None = None, seed: int = 1) -> Codes:
         """``o`` for every pair, one pair per cycle with all registers loading.
 
-        a, b: (P,) unsigned integers of the same type, the operands' codes.
+        a, b: (P,) unsigned integers of the same type, the operands' codes; no more bits than ports.
         latency: cycles from a pair to the result that is taken for its own; the unit's
             ``registers`` unless a test asks for others.
         seed: of what the registers hold at the start.

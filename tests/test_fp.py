@@ -364,6 +364,17 @@ def test_each_load_bit_holds_its_register(operation, registers):
     sim.run()
 
 
+@pytest.mark.verilator
+def test_pairs_must_be_of_one_type():
+    unit = compiled("add", FLOATS["fp16"], 0)
+    message = (
+        r"^a, b: must be unsigned and of one length and type, not uint16\(1,\) and int16\(1,\)$"
+    )
+    with pytest.raises(ValueError, match=message):
+        unit.run(np.uint16([1]), np.int16([1]))
+    assert unit.run(np.uint16([]), np.uint16([])).size == 0
+
+
 # Verilog
 
 

@@ -241,8 +241,8 @@ class FpMul(FpUnit[FpMulSpec]):
     always the canonical quiet NaN of the format. Overflow gives infinity, or NaN in a format
     without infinities. Data registers are never reset.
 
-    The significands are multiplied by rows of carry-save adders, which take a tenth less of the
-    whole area than what synthesis makes of a ``*``.
+    The significands are multiplied by rows of carry-save adders: small, and as deep as they are
+    many. With a ``*`` instead, synthesis for least area makes fp16 larger by 8 % (ASAP7).
 
     Members
     -------
@@ -320,8 +320,8 @@ class FpMul(FpUnit[FpMulSpec]):
             m, 2, product=Cat(done, high), both=both, sign=sign, special=special, nan=nan
         )
 
-        # With `room` places above the product, shifts to the left are all that is needed: by none
-        # it stands below half of the least subnormal's unit, by `room` at the top.
+        # With `room` places above the product, shifts to the left are all that is needed. By 0, the
+        # product lies below half of the result's last place; by `room`, its top is the result's.
         stages = (mantissa + 1).bit_length()
         room = 1 << stages
         offset = room - number.bias - 1
