@@ -21,7 +21,7 @@ from costmodel.technology import (
     UnitCost,
 )
 from hwgen.number import FLOATS
-from hwgen.primitive import FIXED_FORMATS, Primitive
+from hwgen.primitive import ACT_FLOATS, FIXED_FORMATS, Primitive
 
 LINEAR_TOLERANCE = 0.03
 """A line in the width is kept if it is within this of every measured size; else a table is."""
@@ -125,6 +125,11 @@ for _format in FIXED_FORMATS:
         (0,),
         tuple(_bits + more for more in (2, 8, 14, 18)),
     )
+for _format in ACT_FLOATS:
+    for _operation in ("add", "mul"):
+        GRIDS[f"fp_{_operation}_{_format}"] = Grid(
+            "the generated unit, without registers", "none", (0,), (FLOATS[_format].bits,), (0,), ()
+        )
 Generated = Callable[[Primitive], tuple[str, str]]
 """RTLIL and name of the unit that the generator builds for a primitive."""
 
@@ -186,7 +191,7 @@ def measure(
     primitive: Primitive, liberty_files: Sequence[Path], generated: Generated | None = None
 ) -> float:
     """Synthesised area of one primitive; of several forms (a + b, a - b) the mean."""
-    if "_fixed_" in primitive.kind:
+    if "_fixed_" in primitive.kind or primitive.kind.startswith("fp_"):
         if generated is None:
             raise ValueError(f"{primitive.kind} is measured from what the generator builds")
         rtlil, top = generated(primitive)

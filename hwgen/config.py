@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from hwgen.codebook import Codebook, ternary
 from hwgen.keywords import KEYWORDS
 from hwgen.number import FLOATS, FORMATS, FloatFormat, Interval, IntFormat
-from hwgen.primitive import FIXED_FORMATS
+from hwgen.primitive import ACT_FLOATS, FIXED_FORMATS
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_TABLE_PORTS = 1 << 24
@@ -70,14 +70,15 @@ class CoreConfig(Strict):
         str,
         Field(
             description="activation format: int2 … int16, or with arith a floating-point one",
-            json_schema_extra={"enum": [*FORMATS, *FIXED_FORMATS]},
+            json_schema_extra={"enum": [*FORMATS, *ACT_FLOATS]},
         ),
     ] = "int8"
     arith: Annotated[
-        Literal["fixed"] | None,
+        Literal["float", "fixed"] | None,
         Field(
-            description="fixed: floating-point activations become integers at the input, sums are "
-            "exact, and each output is rounded once; required for them"
+            description="of floating-point activations, required for them; float: every addition "
+            "rounds; fixed: they become integers at the input, sums are exact, and each output is "
+            "rounded once"
         ),
     ] = None
     codebook: Annotated[
@@ -133,8 +134,8 @@ class CoreConfig(Strict):
     @field_validator("act")
     @classmethod
     def _known_format(cls, value: str) -> str:
-        if value not in FORMATS and value not in FIXED_FORMATS:
-            floats = ", ".join(FIXED_FORMATS)
+        if value not in FORMATS and value not in ACT_FLOATS:
+            floats = ", ".join(ACT_FLOATS)
             raise ValueError(f"should be one of {_range_text(list(FORMATS))}, {floats}")
         return value
 
@@ -195,15 +196,20 @@ class CoreConfig(Strict):
                 yield f"arith: belongs to floating-point activations, not to {self.act}; remove it"
             return
         if self.arith is None:
-            yield f"arith: is required for {self.act} activations; add arith: fixed"
-        if self.kind == "multiplier":
+            yield f"arith: is required for {self.act} activations; add arith: float or fixed"
+        if self.arith == "fixed" and self.act not in FIXED_FORMATS:
+            yield (
+                f"arith: {self.act} would need {self.number.bits} bits of fixed point; should be "
+                "float, not 'fixed'"
+            )
+        if self.kind == "multiplier" and self.arith == "fixed":
             yield (
                 "kind: a multiplier's weights have the activations' type, whose products are "
                 "too wide for fixed point; should be lut or signflip, not 'multiplier'"
             )
         for field in ("acc_bits", "acc_overflow"):
             if getattr(self, field) is not None:
-                yield f"{field}: fixed-point sums are exact until the output; remove it"
+                yield f"{field}: belongs to integer activations, not to {self.act}; remove it"
 
     def _broken_accumulator_rules(self) -> Iterator[str]:
         exact = self.exact_acc_bits
@@ -237,6 +243,13 @@ class CoreConfig(Strict):
         if self.float_number is not None:
             return IntFormat(self.float_number.fixed_bits)
         return FORMATS[self.act]
+
+    @property
+    def table_number(self) -> IntFormat | FloatFormat:
+        """What tables hold: floating-point numbers where additions round, else integers."""
+        if self.arith == "float" and self.float_number is not None:
+            return self.float_number
+        return self.number
 
     @property
     def act_bits(self) -> int:
@@ -279,7 +292,7 @@ class CoreConfig(Strict):
     @property
     def weight_bits(self) -> int:
         """Bits of the key stream per table and port and tile: a key, or one full weight."""
-        return self.number.bits if self.kind == "multiplier" else self.book.key_bits
+        return self.act_bits if self.kind == "multiplier" else self.book.key_bits
 
     @property
     def max_in_tiles(self) -> int:

@@ -197,9 +197,10 @@ def _naive(book: Codebook) -> SumDag:
 BUILDERS = {"minimal": _minimal, "chain": _chain, "naive": _naive}
 
 
-def _with_negatives(book: Codebook, half: SumDag) -> SumDag:
+def _with_negatives(book: Codebook, half: SumDag, plain: bool) -> SumDag:
     """A full table: one more adder per entry, ``0 - entry``, written as ``right - left`` or
-    ``(-left) - right`` where that is one adder too, so that negatives are no deeper than needed.
+    ``(-left) - right`` where that is one adder too, so that negatives are no deeper than needed;
+    always ``0 - entry`` where ``plain``.
     """
     builder = _Builder(book.mu)
     builder.sums, builder.depth = list(half.sums), list(half.depth)
@@ -208,7 +209,7 @@ def _with_negatives(book: Codebook, half: SumDag) -> SumDag:
     def negate(reference: int) -> int:
         if reference not in negatives:
             add = half.sums[reference - half.mu] if reference >= half.mu else None
-            if add is None or add.left is None:
+            if add is None or add.left is None or plain:
                 negatives[reference] = builder.append(None, reference, True)
             elif add.subtract:
                 negatives[reference] = builder.append(add.right, add.left, True)
@@ -223,10 +224,13 @@ def _with_negatives(book: Codebook, half: SumDag) -> SumDag:
 
 
 @cache
-def sum_dag(book: Codebook, builder: str, half: bool = True) -> SumDag:
-    """The sums of every entry of ``book`` by the named builder; with negatives unless ``half``."""
+def sum_dag(book: Codebook, builder: str, half: bool = True, plain: bool = False) -> SumDag:
+    """The sums of every entry of ``book`` by the named builder; with negatives unless ``half``.
+
+    ``plain`` negatives are ``0 - entry``: for floating point, where that inverts a sign bit.
+    """
     dag = BUILDERS[builder](book)
-    return dag if half else _with_negatives(book, dag)
+    return dag if half else _with_negatives(book, dag, plain)
 
 
 def reachable(dag: SumDag) -> Iterator[int]:

@@ -28,6 +28,11 @@ FIXED_FORMATS = ("fp16", "fp8_e4m3", "fp8_e5m2")
 for _format in FIXED_FORMATS:
     KINDS[f"to_fixed_{_format}"] = f"{_format} to an integer of `width` bits, exact"
     KINDS[f"from_fixed_{_format}"] = f"an integer of `width` bits rounded to {_format}"
+ACT_FLOATS = ("fp16", "bf16", "fp8_e4m3", "fp8_e5m2")
+"""Floating-point formats that activations may have."""
+for _format in ACT_FLOATS:
+    KINDS[f"fp_add_{_format}"] = f"rounding sum of two {_format} numbers of `width` bits"
+    KINDS[f"fp_mul_{_format}"] = f"rounded product of two {_format} numbers of `width` bits"
 
 
 class Primitive(NamedTuple):

@@ -352,20 +352,39 @@ class Tidy:
             if not cell.is_instance
             for chunk in cell.ports[self.outputs(cell)[0]]
         } | {c.wire for p in self.module.processes for t in _process_targets(p) for c in t}
-        named: dict[str, str] = {}
-        ports, names = list(self.module.connects), self.aliases
-        for connect in [*ports, *names]:
+        instance_ports = {
+            port for cell in self.module.cells if cell.is_instance for port in cell.ports
+        }
+
+        def rank(name: str) -> tuple[bool, bool, bool]:
+            """Ports first; then names that nobody made up and that are not of a child's port."""
+            base, _, number = name.partition("$")
+            return wires[name].direction is None, bool(number) or not base, base in instance_ports
+
+        candidates: dict[str, list[str]] = {}
+        for connect in [*self.module.connects, *self.aliases]:
             if len(connect.target) != 1 or len(connect.value) != 1:
                 continue
             (target,), (value,) = connect.target, connect.value
-            if target.wire is None or value.wire is None or value.wire in named:
+            if target.wire is None or value.wire is None or value.wire not in driven:
                 continue
             source, alias = wires[value.wire], wires[target.wire]
             whole = source.width == value.width == target.width == alias.width
-            if whole and source.direction is None and source.name in driven:
-                named[source.name] = alias.name
-                if connect in ports:
-                    self.module.connects.remove(connect)
+            if whole and source.direction is None:
+                candidates.setdefault(source.name, []).append(alias.name)
+        named = {old: min([*names, old], key=rank) for old, names in candidates.items()}
+        named = {old: new for old, new in named.items() if old != new}
+        merged = [
+            connect
+            for connect in self.module.connects
+            if any(
+                chunk.wire in named and named[chunk.wire] == target.wire
+                for chunk in connect.value
+                for target in connect.target
+                if chunk.wire is not None
+            )
+        ]
+        self.module.connects = [c for c in self.module.connects if c not in merged]
         for old, new in named.items():
             wires[new].width = wires[old].width
             del wires[old]

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from hwgen.codebook import Codebook, ternary
 from hwgen.config import CoreConfig
 from hwgen.dag import SumDag, sum_dag
+from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.number import FloatFormat, Interval, IntFormat
 from hwgen.primitive import Counts, Primitive, scaled
 
@@ -35,7 +36,7 @@ class BuildSpec:
     at level 0, the activations) while it serves its tiles.
     """
 
-    number: IntFormat
+    number: IntFormat | FloatFormat
     mu: int
     codebook: str
     builder: str
@@ -48,7 +49,7 @@ class BuildSpec:
 
     @property
     def dag(self) -> SumDag:
-        return sum_dag(self.book, self.builder, self.half)
+        return sum_dag(self.book, self.builder, self.half, isinstance(self.number, FloatFormat))
 
     @property
     def module_name(self) -> str:
@@ -60,6 +61,7 @@ class BuildSpec:
 
     def interval(self, reference: int) -> Interval:
         """Range of a sum: its weights times activations at either end of their range."""
+        assert isinstance(self.number, IntFormat)
         acts = Interval(self.number.lowest, self.number.highest)
         total = Interval(0, 0)
         for weight in self.dag.vector(reference):
@@ -68,7 +70,9 @@ class BuildSpec:
 
     def bits(self, reference: int) -> int:
         """Width of a sum, bits: exact, and B + ⌈log2 k⌉ for an entry with k non-zeros."""
-        return self.number.bits if reference < self.mu else self.interval(reference).bits
+        if reference < self.mu or isinstance(self.number, FloatFormat):
+            return self.number.bits
+        return self.interval(reference).bits
 
     def name(self, reference: int) -> str:
         """Name of a sum from its weights: p adds, m subtracts, z leaves out an activation."""
@@ -104,10 +108,16 @@ class FetchSpec:
     codebook: str
     half: bool
     registered: bool
+    floating: bool = False
 
     @property
     def book(self) -> Codebook:
         return ternary(self.mu)
+
+    @property
+    def carry(self) -> bool:
+        """Whether a negated entry leaves as its one's complement, with a carry."""
+        return self.half and not self.floating
 
     @property
     def term_bits(self) -> int:
@@ -122,7 +132,8 @@ class FetchSpec:
     def module_name(self) -> str:
         table = "" if self.half else "_full"
         register = "_r" if self.registered else ""
-        return f"lut_fetch_mu{self.mu}_w{self.term_bits}{table}{register}"
+        floating = "_float" if self.floating else ""
+        return f"lut_fetch_mu{self.mu}_w{self.term_bits}{floating}{table}{register}"
 
     @property
     def cases(self) -> tuple[tuple[int, int], ...]:
@@ -138,14 +149,18 @@ class FetchSpec:
 
 @dataclass(frozen=True)
 class ProductSpec:
-    """One port of the multiplier baseline: activation × weight, full product."""
+    """One port of the multiplier baseline: activation × weight, full or rounded product."""
 
-    number: IntFormat
+    number: IntFormat | FloatFormat
     registered: bool
 
     @property
     def term_bits(self) -> int:
-        return 2 * self.number.bits
+        return self.number.bits * (1 if isinstance(self.number, FloatFormat) else 2)
+
+    @property
+    def carry(self) -> bool:
+        return False
 
     @property
     def key_bits(self) -> int:
@@ -352,8 +367,8 @@ class TableSpec:
 class PortSpec:
     """One output port: reduction over the tables, then accumulation."""
 
-    reduce: ReduceSpec
-    accumulate: AccumulateSpec
+    reduce: ReduceSpec | FloatReduceSpec
+    accumulate: AccumulateSpec | FloatAccumulateSpec
 
     @property
     def module_name(self) -> str:
@@ -382,31 +397,42 @@ class Structure:
     @cached_property
     def build(self) -> BuildSpec:
         c = self.config
-        dag = sum_dag(c.book, c.builder_name, c.half_table or c.kind == "multiplier")
+        half = c.half_table or c.kind == "multiplier"
+        floating = isinstance(c.table_number, FloatFormat)
+        dag = sum_dag(c.book, c.builder_name, half, floating)
         if c.registered_table:
             cuts = _cuts(dag.levels, c.pipeline.build)
             if not cuts or cuts[-1] != dag.levels:
                 cuts = (*cuts, dag.levels)
         else:
             cuts = (0,) if c.reuse > 1 else ()
-        half = c.half_table or c.kind == "multiplier"
-        return BuildSpec(c.number, c.mu, c.book.name, c.builder_name, half, cuts)
+        return BuildSpec(c.table_number, c.mu, c.book.name, c.builder_name, half, cuts)
 
     @cached_property
     def fetch(self) -> FetchSpec | ProductSpec:
         c = self.config
         registered = bool(c.pipeline.fetch)
         if c.kind == "multiplier":
-            return ProductSpec(c.number, registered)
-        return FetchSpec(self.build.output_bits, c.mu, c.book.name, c.half_table, registered)
+            return ProductSpec(c.table_number, registered)
+        return FetchSpec(
+            entry_bits=self.build.output_bits,
+            mu=c.mu,
+            codebook=c.book.name,
+            half=c.half_table,
+            registered=registered,
+            floating=isinstance(c.table_number, FloatFormat),
+        )
 
     @cached_property
     def table(self) -> TableSpec:
         return TableSpec(self.build, self.fetch, self.config.ports)
 
     @cached_property
-    def reduce(self) -> ReduceSpec:
+    def reduce(self) -> ReduceSpec | FloatReduceSpec:
         c = self.config
+        cuts = _cuts((c.tables - 1).bit_length(), c.pipeline.reduce)
+        if isinstance(c.table_number, FloatFormat):
+            return FloatReduceSpec(c.table_number, c.tables, cuts)
         wraps = c.acc_overflow == "wrap"
         return ReduceSpec(
             terms=c.tables,
@@ -414,12 +440,14 @@ class Structure:
             term_bits=c.term_bits,
             carry=c.half_table,
             max_bits=c.sum_bits if wraps else None,
-            cuts=_cuts((c.tables - 1).bit_length(), c.pipeline.reduce),
+            cuts=cuts,
         )
 
     @cached_property
-    def accumulate(self) -> AccumulateSpec:
+    def accumulate(self) -> AccumulateSpec | FloatAccumulateSpec:
         c = self.config
+        if isinstance(c.table_number, FloatFormat):
+            return FloatAccumulateSpec(c.table_number, c.reuse)
         return AccumulateSpec(
             word_bits=self.reduce.word_bits,
             carry=c.half_table,
@@ -441,20 +469,22 @@ class Structure:
             out_tile_bits=c.max_out_tiles.bit_length(),
             build_stages=len(self.build.cuts),
             tile_stages=int(self.fetch.registered) + len(self.reduce.cuts),
-            special=c.float_number is not None,
+            special=c.arith == "fixed",
         )
 
     @property
     def to_fixed(self) -> ToFixedSpec | None:
         """What turns each activation into fixed point, where that is needed."""
         number = self.config.float_number
-        return None if number is None else ToFixedSpec(number)
+        return None if number is None or self.config.arith != "fixed" else ToFixedSpec(number)
 
     @property
     def from_fixed(self) -> FromFixedSpec | None:
         """What rounds each output to floating point, where that is needed."""
         number = self.config.float_number
-        return None if number is None else FromFixedSpec(number, self.config.sum_bits)
+        if number is None or self.config.arith != "fixed":
+            return None
+        return FromFixedSpec(number, self.config.sum_bits)
 
     @property
     def accumulator_latency(self) -> int:
@@ -488,9 +518,8 @@ class Structure:
     def _convert_counts(self) -> Counts:
         """Conversions to fixed point and back; none for integers."""
         number = self.config.float_number
-        if number is None:
+        if number is None or self.from_fixed is None:
             return Counter()
-        assert self.from_fixed is not None
         return Counter(
             {
                 Primitive(f"to_fixed_{number.name}", number.fixed_bits): self.config.tile_n,
@@ -517,8 +546,11 @@ def structure(config: CoreConfig) -> Structure:
 def build_counts(spec: BuildSpec) -> Counts:
     counts: Counts = Counter()
     for position, add in enumerate(spec.dag.sums):
-        kind = "negate" if add.left is None else "adder"
-        counts[Primitive(kind, spec.bits(spec.mu + position))] += 1
+        if not isinstance(spec.number, FloatFormat):
+            kind = "negate" if add.left is None else "adder"
+            counts[Primitive(kind, spec.bits(spec.mu + position))] += 1
+        elif add.left is not None:  # A negation alone is a wire from an inverted sign.
+            counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += 1
     for cut in spec.cuts[:-1]:
         counts[Primitive("register_enable", spec.cut_bits(cut))] += 1
     return counts
@@ -534,21 +566,31 @@ def table_counts(spec: BuildSpec) -> Counts:
 
 def fetch_counts(spec: FetchSpec | ProductSpec) -> Counts:
     counts: Counts = Counter()
-    if isinstance(spec, ProductSpec):
+    if isinstance(spec, ProductSpec) and isinstance(spec.number, FloatFormat):
+        counts[Primitive(f"fp_mul_{spec.number.name}", spec.number.bits)] += 1
+    elif isinstance(spec, ProductSpec):
         counts[Primitive("multiplier", spec.term_bits, spec.number.bits)] += 1
     else:
         counts[Primitive("fetch_mux", spec.term_bits, len(spec.cases))] += 1
-        if spec.half:
+        if spec.carry:
             counts[Primitive("xor_row", spec.term_bits)] += 1
+        elif spec.half:
+            counts[Primitive("gate", 2)] += 1  # The sign bit alone,
+            counts[Primitive("equal", spec.book.index_bits)] += 1  # which zero does not have.
     if spec.registered:
-        half = isinstance(spec, FetchSpec) and spec.half
-        counts[Primitive("register_enable", spec.term_bits + half)] += 1
+        counts[Primitive("register_enable", spec.term_bits + spec.carry)] += 1
     return counts
 
 
 @lru_cache(maxsize=4096)
-def reduce_counts(spec: ReduceSpec) -> Counts:
+def reduce_counts(spec: ReduceSpec | FloatReduceSpec) -> Counts:
     counts: Counts = Counter()
+    if isinstance(spec, FloatReduceSpec):
+        if spec.terms > 1:
+            counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += spec.terms - 1
+        for cut in spec.cuts:
+            counts[Primitive("register_enable", spec.widths[cut] * spec.number.bits)] += 1
+        return counts
     adder = "adder_carry" if spec.carry else "adder"
     for level, nodes in enumerate(spec.levels):
         if level:
@@ -561,11 +603,15 @@ def reduce_counts(spec: ReduceSpec) -> Counts:
     return counts
 
 
-def accumulate_counts(spec: AccumulateSpec) -> Counts:
+def accumulate_counts(spec: AccumulateSpec | FloatAccumulateSpec) -> Counts:
     counts: Counts = Counter()
-    counts[Primitive("adder_carry" if spec.carry else "adder", spec.adder_bits)] += 1
-    counts[Primitive("and_row", spec.sum_bits)] += 1
-    if spec.saturate:
+    if isinstance(spec, FloatAccumulateSpec):
+        counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += 1
+        counts[Primitive("mux", spec.sum_bits, 2)] += 1  # The first n-tile is loaded.
+    else:
+        counts[Primitive("adder_carry" if spec.carry else "adder", spec.adder_bits)] += 1
+        counts[Primitive("and_row", spec.sum_bits)] += 1
+    if isinstance(spec, AccumulateSpec) and spec.saturate:
         counts[Primitive("clamp", spec.sum_bits, spec.adder_bits)] += 1
     if spec.reuse > 1:
         counts[Primitive("mux", spec.sum_bits, spec.reuse)] += 1

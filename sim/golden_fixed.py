@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 DTYPES: dict[str, tuple[np.dtype, np.dtype, int]] = {
     "fp16": (np.dtype(np.float16), np.dtype(np.uint16), 24),
+    "bf16": (np.dtype(ml_dtypes.bfloat16), np.dtype(np.uint16), 133),
     "fp8_e4m3": (np.dtype(ml_dtypes.float8_e4m3fn), np.dtype(np.uint8), 9),
     "fp8_e5m2": (np.dtype(ml_dtypes.float8_e5m2), np.dtype(np.uint8), 16),
 }

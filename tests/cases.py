@@ -156,5 +156,30 @@ CASES: dict[str, CoreConfig] = {
     "signflip_fp8_e4m3_fixed": CoreConfig(
         kind="signflip", act="fp8_e4m3", arith="fixed", tables=5, ports=2
     ),
+    # Rounding floating-point arithmetic.
+    "lut_fp16_float_d2": CoreConfig(
+        kind="lut", act="fp16", arith="float", mu=2, tables=3, ports=2, reuse=2
+    ),
+    "lut_fp8_e4m3_float_chain_full_pipelined": CoreConfig(
+        kind="lut",
+        act="fp8_e4m3",
+        arith="float",
+        mu=4,
+        tables=2,
+        ports=2,
+        table="full",
+        builder="chain",
+        storage="registers",
+        pipeline=Pipeline(build=1, fetch=1, reduce=1),
+    ),
+    "lut_fp8_e5m2_float_naive": CoreConfig(
+        kind="lut", act="fp8_e5m2", arith="float", mu=3, tables=1, ports=3, builder="naive"
+    ),
+    "signflip_bf16_float_d3": CoreConfig(
+        kind="signflip", act="bf16", arith="float", tables=5, ports=2, reuse=3
+    ),
+    "multiplier_fp8_e5m2_float": CoreConfig(
+        kind="multiplier", act="fp8_e5m2", arith="float", tables=3, ports=2
+    ),
 }
 """Cores by name."""

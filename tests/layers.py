@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hwgen.config import CoreConfig
 from hwgen.number import FloatFormat
-from sim import golden, golden_fixed
+from sim import golden, golden_fixed, golden_float
 from sim.cycles import Run
 from sim.runner import Work
 
@@ -54,11 +54,14 @@ def _float_layer(
 ) -> Work:
     """Any finite codes; or extreme ones: largest, least, zeros and their negatives."""
     tokens, features, outs = shape
-    weights = rng.integers(-1, 1, (outs, features), np.int8, endpoint=True)
+    weights = rng.integers(-1, 1, (outs, features), np.int16, endpoint=True)
     signs = rng.integers(0, 2, (tokens, features)) << (number.bits - 1)
+    if config.kind == "multiplier":
+        weights = rng.integers(0, number.largest, (outs, features), endpoint=True)
+    elif extreme:
+        weights[::2] = 1
     if extreme:
         codes = rng.choice([0, 1, number.largest - 1, number.largest], (tokens, features))
-        weights[::2] = 1
         return Work((codes | (signs * rng.integers(0, 2))).astype(np.uint16), weights)
     codes = rng.integers(0, number.largest, (tokens, features), endpoint=True)
     return Work((codes | signs).astype(np.uint16), weights)
@@ -66,7 +69,17 @@ def _float_layer(
 
 def expected(config: CoreConfig, work: Work) -> NDArray[np.int64]:
     """Golden's outputs."""
-    if config.float_number is not None:
+    if config.arith == "float":
+        return golden_float.matmul(
+            work.acts,
+            work.weights,
+            config.act,
+            tables=config.tables,
+            mu=config.mu,
+            builder=config.builder_name,
+            product=config.kind == "multiplier",
+        )
+    if config.arith == "fixed":
         return golden_fixed.matmul(work.acts, work.weights, config.act)
     if config.acc_overflow is not None:
         return golden.accumulate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -35,17 +36,17 @@ class Netlist:
     modules: dict[str, Any]
     instances: Counter[str]
 
-    def cells(self, name_part: str = "", without: str = "\n") -> Counter[tuple[str, int]]:
+    def cells(self, name_part: str = "", without: str = r"\n") -> Counter[tuple[str, int]]:
         """(type, output width) to number, over the design, in modules with that part in the name.
 
-        Modules with ``without`` in their name are left out.
+        Modules in whose name the pattern ``without`` is found are left out.
 
         The width counts only result bits that something could read: an adder written
         ``{a,1} + {b,c}`` has one more, whose wire is called unused.
         """
         found: Counter[tuple[str, int]] = Counter()
         for name, module in self.modules.items():
-            if name_part not in name or without in name:
+            if name_part not in name or re.search(without, name):
                 continue
             unused = {
                 bit

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PLAIN = ["config", "number", "codebook", "dag", "structure", "primitive", "exploration", "keywords"]
+PLAIN += ["floatspec", "fpspec"]
 
 
 def imports(path: Path) -> set[str]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from hwgen.config import ConfigError, CoreConfig, Pipeline, load, load_core
 from tests.cases import CASES
 
-FORMATS = "int2 … int16, fp16, fp8_e4m3, fp8_e5m2"
+FORMATS = "int2 … int16, fp16, bf16, fp8_e4m3, fp8_e5m2"
 LUT = "kind: lut\ntables: 2\nports: 2\n"
 SIGNFLIP = "kind: signflip\ntables: 2\nports: 2\n"
 MULTIPLIER = "kind: multiplier\ntables: 2\nports: 2\n"
@@ -344,7 +344,7 @@ def test_the_shared_cases_cover_every_axis():
 
 FLOAT = "kind: lut\nact: fp16\ntables: 1\nports: 1\n"
 FLOAT_FAULTS = {
-    "arith_missing": (FLOAT, "arith: is required for fp16 activations; add arith: fixed"),
+    "arith_missing": (FLOAT, "arith: is required for fp16 activations; add arith: float or fixed"),
     "arith_of_integers": (
         "kind: lut\narith: fixed\ntables: 1\nports: 1\n",
         "arith: belongs to floating-point activations, not to int8; remove it",
@@ -354,9 +354,13 @@ FLOAT_FAULTS = {
         "kind: a multiplier's weights have the activations' type, whose products are too wide for "
         "fixed point; should be lut or signflip, not 'multiplier'",
     ),
+    "fixed_bf16": (
+        "kind: lut\nact: bf16\narith: fixed\ntables: 1\nports: 1\n",
+        "arith: bf16 would need 262 bits of fixed point; should be float, not 'fixed'",
+    ),
     "fixed_acc_bits": (
         FLOAT + "arith: fixed\nacc_bits: 60\n",
-        "acc_bits: fixed-point sums are exact until the output; remove it",
+        "acc_bits: belongs to integer activations, not to fp16; remove it",
     ),
 }
 

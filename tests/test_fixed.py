@@ -14,7 +14,7 @@ from sim.runner import CoreModel, Stalls, Work
 from tests.cases import CASES
 
 EXACT = ("fp16", "fp8_e4m3", "fp8_e5m2")
-CORES = {name: config for name, config in CASES.items() if config.float_number is not None}
+CORES = {name: config for name, config in CASES.items() if config.arith == "fixed"}
 
 
 def value(code: int, number: FloatFormat) -> Fraction:

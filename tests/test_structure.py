@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -12,6 +13,8 @@ from tests.cases import CASES
 from tests.netlist import read
 
 ADDERS = ("adder", "adder_carry", "negate")
+UNITS = r"(to|from)_fixed_|^fp_(add|mul)_"
+"""Modules that are primitives of their own."""
 REGISTERS = {
     "$dff": "register",
     "$dffe": "register_enable",
@@ -30,13 +33,29 @@ def netlist_of(config, folder, passes=("proc",)):
 def test_adders_by_width(config, tmp_path):
     netlist = netlist_of(config, tmp_path)
     found: Counter[int] = Counter()
-    for (kind, width), number in netlist.cells(without="_fixed_").items():
+    for (kind, width), number in netlist.cells(without=UNITS).items():
         if kind in ("$add", "$sub"):
             found[width] += number
     expected: Counter[int] = Counter()
     for primitive, number in structure(config).total.items():
         if primitive.kind in ADDERS:
             expected[primitive.width] += number
+    assert found == expected
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_floating_point_units(config):
+    """Adders, multipliers and conversions, as instances of their modules."""
+    found: Counter[str] = Counter()
+    for module in emit(config).manifest["modules"]:
+        if match := re.match(r"(fp_add|fp_mul|to_fixed)_(\w+)", module["name"]):
+            found[match[0]] += module["instances"]
+        elif match := re.match(r"from_fixed_w\d+_(\w+)", module["name"]):
+            found[f"from_fixed_{match[1]}"] += module["instances"]
+    expected: Counter[str] = Counter()
+    for primitive, number in structure(config).total.items():
+        if re.match(r"fp_|\w+_fixed_", primitive.kind):
+            expected[primitive.kind] += number
     assert found == expected
 
 
@@ -73,7 +92,8 @@ def test_multiplexer_inputs(config, tmp_path):
                     found["fetch_mux"] += width * netlist.instances[name]
             elif name.startswith("accumulate") and cell["type"] in ("$mux", "$pmux"):
                 output = cell["connections"]["Y"]
-                if output == module["netnames"].get("old", {}).get("bits"):
+                chosen = [module["netnames"].get(net, {}).get("bits") for net in ("old", "updated")]
+                if output in chosen:
                     extra = int(cell["parameters"].get("S_WIDTH", "1"), 2)
                     found["mux"] += (extra + 1) * width * netlist.instances[name]
     expected: Counter[str] = Counter()

@@ -86,7 +86,7 @@ def test_no_paths_and_no_dates(name):
 
 
 NUMBERED = re.compile(
-    r"(unused_)?(entries_entry|act|acc|stays|shifted|(to|from)_fixed|(build_)?special|level\d+|sum_[zpm]+|table|port|fetch|(build|tile)_valid"
+    r"(unused_|add_|sign_)?(entries_entry|act|acc|stays|shifted|(to|from)_fixed|(build_)?special|level\d+|sum_[zpm]+|table|port|fetch|(build|tile)_valid"
     r"|build_free|first|last|last_in|index)_\d+"
 )
 """Names that may end in a number: it counts something. Any other one was made up by a tool."""
@@ -97,8 +97,10 @@ def test_every_name_was_given_by_someone(name):
     verilog = emitted(name).verilog
     assert "$" not in verilog.replace("$signed", "")
     assert "\\" not in verilog
-    names = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"//.*", "", verilog)))
-    names -= module_texts(verilog).keys()
+    texts = module_texts(verilog)
+    # Units of floating point number their own steps.
+    own = "\n".join(text for name, text in texts.items() if not name.startswith("fp_"))
+    names = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"//.*", "", own))) - texts.keys()
     assert not [n for n in names if n.startswith("value_")]
     assert not [n for n in names if re.search(r"_\d+$", n) and not NUMBERED.fullmatch(n)]
 
@@ -206,8 +208,8 @@ NOT_CLK = "select -assert-none t:$dff %x:+[CLK] t:$dff %d w:clk %d"
 def prove_equal(folder: Path, verilog: str, rtlil: str) -> None:
     """AssertionError unless every module of ``verilog`` equals the one of ``rtlil`` of its name.
 
-    One module at a time, children taken as black boxes: parents must be equal cell by cell, leaves
-    are proved by induction over their registers. The power-up values of RTLIL's registers are left
+    One module at a time, children taken as black boxes that must be fed alike; what else it holds
+    is proved by induction over its registers. The power-up values of RTLIL's registers are left
     out; reset is not. Induction takes all flip-flops to share one clock, so that is checked apart.
     """
     (folder / "gate.v").write_text(verilog)
@@ -242,8 +244,7 @@ def prove_equal(folder: Path, verilog: str, rtlil: str) -> None:
             commands += ["delete -port gold/rst"]
         commands += ["equiv_make gold gate equiv", "select -assert-min 1 equiv/t:$equiv"]
         commands += ["hierarchy -top equiv", "opt -full", "equiv_struct"]
-        if not below:
-            commands += ["equiv_simple -short", "equiv_induct"]
+        commands += ["equiv_simple -short", "equiv_induct"]
         commands += ["equiv_status -assert equiv"]
     yosys(commands, folder)
 
@@ -263,7 +264,8 @@ DAMAGES = {
     "swapped_labels": ("4'h0: entry", "4'h1: entry", UNPROVEN),
     "reset_value": ("running <= 1'h0;", "running <= 1'h1;", UNPROVEN),
     "wrong_enable": ("if (write[1]) acc_1", "if (write[0]) acc_1", UNPROVEN),
-    "instance_input": (".first(first)", ".first(finish)", UNPROVEN),
+    # A child fed otherwise cannot be merged with its twin, and a black box has no model.
+    "instance_input": (".first(first)", ".first(finish)", "equiv_induct"),
     "falling_edge": (
         "always @(posedge clk) if (finish) sum ",
         "always @(negedge clk) if (finish) sum ",

@@ -14,10 +14,12 @@ from costmodel.synth import GENERIC_LIBERTY
 from costmodel.technology import TECH_DIR, Technology, load_technology
 from hwgen.config import ConfigError
 from hwgen.files import write_atomically
+from hwgen.fpspec import FpAddSpec, FpMulSpec
 from hwgen.number import FLOATS
 from hwgen.primitive import Primitive
 from hwgen.rtl.base import Emission, Unit
 from hwgen.rtl.fixed import FromFixed, ToFixed
+from hwgen.rtl.fp import FpAdd, FpMul
 from hwgen.structure import FromFixedSpec, ToFixedSpec
 
 
@@ -36,22 +38,24 @@ def calibrate(
     """
     if tech != "generic":
         raise ConfigError(f"technology: should be generic, not {tech!r}; nothing else yet")
-    result = measure_technology(tech, [GENERIC_LIBERTY], conversion, "ge", progress)
+    result = measure_technology(tech, [GENERIC_LIBERTY], generated, "ge", progress)
     path = TECH_DIR / f"{tech}.yaml" if out is None else out
     write_atomically({path: as_yaml(result)})
     load_technology.cache_clear()
     return path
 
 
-def conversion(primitive: Primitive) -> tuple[str, str]:
-    """RTLIL and name of a conversion to or from fixed point, as the generator builds it."""
-    direction, _, name = primitive.kind.partition("_fixed_")
+def generated(primitive: Primitive) -> tuple[str, str]:
+    """RTLIL and name of a floating-point unit or conversion, as the generator builds it."""
+    first, second, name = primitive.kind.split("_", 2)
     number = FLOATS[name]
-    unit: Unit[Any] = (
-        ToFixed(ToFixedSpec(number))
-        if direction == "to"
-        else FromFixed(FromFixedSpec(number, primitive.width))
-    )
+    units: dict[str, Callable[[], Unit[Any]]] = {
+        "to_fixed": lambda: ToFixed(ToFixedSpec(number)),
+        "from_fixed": lambda: FromFixed(FromFixedSpec(number, primitive.width)),
+        "fp_add": lambda: FpAdd(FpAddSpec(number, 0)),
+        "fp_mul": lambda: FpMul(FpMulSpec(number, 0)),
+    }
+    unit = units[f"{first}_{second}"]()
     emission = Emission()
     Fragment.get(unit, emission)
     module = emission.modules[unit.spec.module_name]

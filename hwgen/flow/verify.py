@@ -15,7 +15,7 @@ from hwgen.config import ConfigError, CoreConfig, load_core
 from hwgen.emit import emit
 from hwgen.number import FloatFormat
 from hwgen.structure import structure
-from sim import golden, golden_fixed
+from sim import golden, golden_fixed, golden_float
 from sim.checkpoints import CheckpointError, TernaryLayer
 from sim.cycles import Run, total_cycles
 from sim.network import Network, accuracy, read_test_set
@@ -114,7 +114,17 @@ class _Verifier:
 
     def _golden(self, acts: NDArray, weights: NDArray) -> NDArray[np.int64]:
         c = self.config
-        if c.float_number is not None:
+        if c.arith == "float":
+            return golden_float.matmul(
+                acts,
+                weights,
+                c.act,
+                tables=c.tables,
+                mu=c.mu,
+                builder=c.builder_name,
+                product=c.kind == "multiplier",
+            )
+        if c.arith == "fixed":
             return golden_fixed.matmul(acts, weights, c.act)
         if c.acc_overflow is not None:
             return golden.accumulate(acts, weights, c.tile_n, c.sum_bits, c.acc_overflow)
@@ -164,7 +174,9 @@ def _verify_random(
         acts = rng.integers(low, high, (tokens, features), np.int16, endpoint=True)
     else:
         acts = random_floats(config.act, config.float_number, rng, (tokens, features))
-    if config.kind == "multiplier":
+    if config.kind == "multiplier" and config.float_number is not None:
+        weights = random_floats(config.act, config.float_number, rng, (outs, features))
+    elif config.kind == "multiplier":
         weights = rng.integers(
             number.lowest, number.highest, (outs, features), np.int16, endpoint=True
         )

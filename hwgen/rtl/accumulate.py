@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Unit
 from hwgen.rtl.words import add, data_register, fit, word
 from hwgen.structure import AccumulateSpec
+
+if TYPE_CHECKING:
+    from hwgen.rtl.floating import FloatAccumulate
 
 
 class Accumulate(Unit[AccumulateSpec]):
@@ -53,22 +58,9 @@ class Accumulate(Unit[AccumulateSpec]):
     def body(self) -> Module:
         spec = self.spec
         m = Module()
-        accumulators = [
-            data_register(f"acc_{d}" if spec.reuse > 1 else "acc", spec.sum_bits)
-            for d in range(spec.reuse)
-        ]
         old = word("old", spec.sum_bits)
-        if spec.reuse == 1:
-            m.d.comb += old.eq(accumulators[0])
-        else:
-            with m.Switch(self.index):
-                for d, accumulator in enumerate(accumulators[:-1]):
-                    with m.Case(d):
-                        m.d.comb += old.eq(accumulator)
-                with m.Default():
-                    m.d.comb += old.eq(accumulators[-1])
-        start = Signal(signed(spec.sum_bits), name="start")
         keep = Signal(name="keep")
+        start = Signal(signed(spec.sum_bits), name="start")
         m.d.comb += [
             keep.eq(~self.first),
             start.eq(old.as_unsigned() & keep.replicate(spec.sum_bits)),
@@ -78,16 +70,7 @@ class Accumulate(Unit[AccumulateSpec]):
         updated = add(m, "updated", fit(start, bits), fit(self.total, bits), bits, carry)
         if spec.saturate:
             updated = self._clamp(m, updated)
-        for d, accumulator in enumerate(accumulators):
-            with m.If(self.write[d]):
-                m.d.sync += accumulator.eq(updated)
-        if spec.reuse == 1:
-            m.d.comb += self.sum.eq(accumulators[0])
-        else:
-            held = data_register("sum_r", spec.sum_bits)
-            with m.If(self.finish):
-                m.d.sync += held.eq(updated)
-            m.d.comb += self.sum.eq(held)
+        accumulators(self, m, old, updated)
         return m
 
     def _clamp(self, m: Module, updated: Signal) -> Signal:
@@ -104,3 +87,33 @@ class Accumulate(Unit[AccumulateSpec]):
             clamped.eq(Mux(overflows, limit, updated[:bits])),
         ]
         return clamped
+
+
+def accumulators(
+    unit: Accumulate | FloatAccumulate, m: Module, old: Signal, updated: Signal
+) -> None:
+    """The registers of an accumulating unit: drives ``old`` from them and loads ``updated``."""
+    spec = unit.spec
+    held = [
+        data_register(f"acc_{d}" if spec.reuse > 1 else "acc", spec.sum_bits)
+        for d in range(spec.reuse)
+    ]
+    if spec.reuse == 1:
+        m.d.comb += old.eq(held[0])
+    else:
+        with m.Switch(unit.index):
+            for d, accumulator in enumerate(held[:-1]):
+                with m.Case(d):
+                    m.d.comb += old.eq(accumulator)
+            with m.Default():
+                m.d.comb += old.eq(held[-1])
+    for d, accumulator in enumerate(held):
+        with m.If(unit.write[d]):
+            m.d.sync += accumulator.eq(updated)
+    if spec.reuse == 1:
+        m.d.comb += unit.sum.eq(held[0])
+    else:
+        result = data_register("sum_r", spec.sum_bits)
+        with m.If(unit.finish):
+            m.d.sync += result.eq(updated)
+        m.d.comb += unit.sum.eq(result)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hwgen.dag import Sum
+from hwgen.number import FloatFormat
 from hwgen.rtl.base import Unit
+from hwgen.rtl.floating import fp_sum
 from hwgen.rtl.words import act_shape, data_register, word
 from hwgen.structure import BuildSpec
 
@@ -60,17 +63,30 @@ class Build(Unit[BuildSpec]):
             for position, step in enumerate(spec.dag.sums):
                 reference = spec.mu + position
                 if done < spec.dag.depth[reference] <= cut:
-                    total = word(self._unique(reference), spec.bits(reference))
-                    right = live[step.right]
-                    left = 0 if step.left is None else live[step.left]
-                    m.d.comb += total.eq(left - right if step.subtract else left + right)
-                    live[reference] = total
+                    live[reference] = self._sum(m, reference, step, live)
             done = cut
             if stage < len(spec.cuts):
                 live = self._register(m, stage, cut, live)
         entries = [live[output] for output in spec.outputs]
         m.d.comb += self.entries.as_value().eq(Cat(*entries))
         return m
+
+    def _sum(self, m: Module, reference: int, step: Sum, live: dict[int, Value]) -> Value:
+        """One sum; a floating-point operand is subtracted by inverting its sign."""
+        spec, name = self.spec, self._unique(reference)
+        right = live[step.right]
+        left = None if step.left is None else live[step.left]
+        if isinstance(spec.number, FloatFormat):
+            if step.subtract:
+                opposite = Signal(name=f"sign_{name}")
+                m.d.comb += opposite.eq(~right[-1])
+                right = Cat(right[:-1], opposite)
+            return right if left is None else fp_sum(m, name, spec.number, left, right)
+        total = word(name, spec.bits(reference))
+        if left is None:
+            left = Const(0, 1)
+        m.d.comb += total.eq(left - right if step.subtract else left + right)
+        return total
 
     def _unique(self, reference: int) -> str:
         """A sum's name; builders that compute a sum more than once number the later ones."""

@@ -6,12 +6,14 @@ from amaranth.hdl import Cat, Module, Value, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.rtl.accumulate import Accumulate
 from hwgen.rtl.base import Unit
 from hwgen.rtl.build import Build
 from hwgen.rtl.control import Control, command_layout
 from hwgen.rtl.fetch import Fetch, Product
 from hwgen.rtl.fixed import FromFixed, ToFixed
+from hwgen.rtl.floating import FloatAccumulate, FloatReduce
 from hwgen.rtl.reduce import Reduce
 from hwgen.rtl.words import act_shape
 from hwgen.structure import (
@@ -52,7 +54,7 @@ class Table(Unit[TableSpec]):
             members["build_load"] = In(len(build.cuts))
         if fetch.registered:
             members["fetch_load"] = In(1)
-        if isinstance(fetch, FetchSpec) and fetch.half:
+        if fetch.carry:
             members["carries"] = Out(spec.ports)
         super().__init__(spec, members)
 
@@ -71,7 +73,7 @@ class Table(Unit[TableSpec]):
             if isinstance(spec.fetch, FetchSpec):
                 port: Fetch | Product = Fetch(spec.build, spec.fetch)
                 m.d.comb += port.entries.eq(source)
-                if spec.fetch.half:
+                if spec.fetch.carry:
                     carries.append(port.carry)
             else:
                 port = Product(spec.fetch)
@@ -120,8 +122,17 @@ class Port(Unit[PortSpec]):
     def body(self) -> Module:
         spec = self.spec
         m = Module()
-        m.submodules.reduce = reduce = Reduce(spec.reduce)
-        m.submodules.accumulate = accumulate = Accumulate(spec.accumulate)
+        reduce: Reduce | FloatReduce
+        accumulate: Accumulate | FloatAccumulate
+        if isinstance(spec.reduce, FloatReduceSpec):
+            reduce = FloatReduce(spec.reduce)
+        else:
+            reduce = Reduce(spec.reduce)
+        if isinstance(spec.accumulate, FloatAccumulateSpec):
+            accumulate = FloatAccumulate(spec.accumulate)
+        else:
+            accumulate = Accumulate(spec.accumulate)
+        m.submodules.reduce, m.submodules.accumulate = reduce, accumulate
         m.d.comb += [
             reduce.terms.eq(self.terms),
             accumulate.total.eq(reduce.total),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
+from hwgen.fpspec import FpMulSpec
+from hwgen.number import FloatFormat
 from hwgen.rtl.base import Unit
 from hwgen.rtl.build import table_layout
+from hwgen.rtl.fp import FpMul
 from hwgen.rtl.words import act_shape, data_register, fit, word
 from hwgen.structure import BuildSpec, FetchSpec, ProductSpec
 
@@ -43,7 +46,7 @@ class Fetch(Unit[FetchSpec]):
             "key": In(spec.key_bits),
             "term": Out(signed(spec.term_bits)),
         }
-        if spec.half:
+        if spec.carry:
             members["carry"] = Out(1)
         if spec.registered:
             members["load"] = In(1)
@@ -60,7 +63,9 @@ class Fetch(Unit[FetchSpec]):
             with m.Default():
                 m.d.comb += entry.eq(0)
         outputs = {"term": entry}
-        if spec.half:
+        if spec.floating and spec.half:
+            outputs = {"term": self._signed(m, entry)}
+        elif spec.half:
             sign = self.key[-1]
             negated = Signal(spec.term_bits, name="negated")
             m.d.comb += negated.eq(entry.as_unsigned() ^ sign.replicate(spec.term_bits))
@@ -68,9 +73,20 @@ class Fetch(Unit[FetchSpec]):
         drive(self, m, outputs)
         return m
 
+    def _signed(self, m: Module, entry: Value) -> Value:
+        """A floating-point entry with the key's sign, which zero does not have: it is +0."""
+        nonzero, sign = Signal(name="nonzero"), Signal(name="sign")
+        legal = len(self.spec.cases)
+        m.d.comb += [
+            nonzero.eq(self.key[:-1] < legal),
+            sign.eq(entry[-1] ^ (self.key[-1] & nonzero)),
+        ]
+        return Cat(entry[:-1], sign)
+
 
 class Product(Unit[ProductSpec]):
-    """Activation × weight: the multiplier baseline's port. Full, exact product.
+    """Activation × weight: the multiplier baseline's port. Full, exact product of integers; of
+    floating-point numbers the product rounded to their format.
 
     Latency 0, or 1 cycle where ``registered``.
 
@@ -95,8 +111,13 @@ class Product(Unit[ProductSpec]):
 
     def body(self) -> Module:
         m = Module()
+        number = self.spec.number
         product = word("product", self.spec.term_bits)
-        m.d.comb += product.eq(self.act * self.key)
+        if isinstance(number, FloatFormat):
+            m.submodules.multiply = multiply = FpMul(FpMulSpec(number, 0))
+            m.d.comb += [multiply.a.eq(self.act), multiply.b.eq(self.key), product.eq(multiply.o)]
+        else:
+            m.d.comb += product.eq(self.act * self.key)
         drive(self, m, {"term": product})
         return m
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed
 
-from hwgen.number import IntFormat
+from hwgen.number import FloatFormat, IntFormat
 
 
-def act_shape(number: IntFormat) -> Shape:
-    """Shape of one activation."""
-    return Shape(number.bits, number.signed)
+def act_shape(number: IntFormat | FloatFormat) -> Shape:
+    """Shape of one activation; of its code, if it is floating-point."""
+    return Shape(number.bits, isinstance(number, IntFormat) and number.signed)
 
 
 def word(name: str, bits: int) -> Signal:
