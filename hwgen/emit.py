@@ -17,7 +17,8 @@ from hwgen.config import ConfigError, CoreConfig
 from hwgen.rtl.base import Emission
 from hwgen.rtl.core import Core
 from hwgen.rtlil import Module, parse
-from hwgen.structure import TOKEN_BITS, FetchSpec, Structure, structure
+from hwgen.spec import TOKEN_BITS, FetchSpec
+from hwgen.structure import Structure, structure
 from hwgen.verilog import print_verilog
 
 MANIFEST_FORMAT = "hwgen.manifest/1"

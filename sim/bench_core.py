@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from hwgen.config import CoreConfig
 from hwgen.structure import structure
-from sim import beats, cycles, golden
+from sim import beats, cycles
 from sim.bench_run import CLOCK_NS, LIMIT_S, MANIFEST
+from sim.reference import reference
 from sim.runner import Stalls, Work
 
 INPUTS = ("commands", "acts", "keys")
@@ -104,13 +105,8 @@ class Core:
 
     def expected(self, piece: Work) -> tuple[list[list[int]], list[int]]:
         """What :meth:`outputs` should return, from golden."""
-        config, run = self.config, self.run(piece)
-        if config.acc_overflow is not None:
-            sums = golden.accumulate(
-                piece.acts, piece.weights, config.tile_n, config.sum_bits, config.acc_overflow
-            )
-        else:
-            sums = golden.matmul(piece.acts, piece.weights)
+        run = self.run(piece)
+        sums = reference(self.config, piece.acts, piece.weights)
         last = [0] * (cycles.out_tiles(self.structure, run) - 1) + [1]
         return sums.tolist(), last * run.tokens
 

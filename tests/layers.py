@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from hwgen.config import CoreConfig
 from hwgen.number import FloatFormat
-from sim import golden, golden_fixed, golden_float
 from sim.cycles import Run
+from sim.reference import reference
 from sim.runner import Work
 
 SHAPES = ((2, 37, 11), (1, 1, 1), (3, 64, 20), (1, 5, 3), (2, 90, 7))
@@ -69,23 +69,7 @@ def _float_layer(
 
 def expected(config: CoreConfig, work: Work) -> NDArray[np.int64]:
     """Golden's outputs."""
-    if config.arith == "float":
-        return golden_float.matmul(
-            work.acts,
-            work.weights,
-            config.act,
-            tables=config.tables,
-            mu=config.mu,
-            builder=config.builder_name,
-            product=config.kind == "multiplier",
-        )
-    if config.arith == "fixed":
-        return golden_fixed.matmul(work.acts, work.weights, config.act)
-    if config.acc_overflow is not None:
-        return golden.accumulate(
-            work.acts, work.weights, config.tile_n, config.sum_bits, config.acc_overflow
-        )
-    return golden.matmul(work.acts, work.weights)
+    return reference(config, work.acts, work.weights)
 
 
 def runs(work: Iterable[Work]) -> list[Run]:

@@ -115,16 +115,16 @@ def test_the_digits_network_with_narrow_activations_still_matches(hwgen_cli):
 @pytest.mark.verilator
 def test_verify_reports_the_first_difference(hwgen_cli, monkeypatch):
     """A wrong golden is a mismatch, seen from the other side: exit 1 and where it is."""
-    from hwgen.flow import verify
+    from sim import golden
 
-    real = verify.golden.matmul
+    real = golden.matmul
 
     def wrong(acts, weights):
         result = real(acts, weights)
         result[1, 5] += 1
         return result
 
-    monkeypatch.setattr(verify.golden, "matmul", wrong)
+    monkeypatch.setattr(golden, "matmul", wrong)
     outcome = hwgen_cli("verify", "core.yaml", "--layer", "random:3,20,7")
     assert outcome.code == 1
     line = outcome.err.strip().splitlines()[-1]

@@ -20,7 +20,7 @@ from hwgen.primitive import Primitive
 from hwgen.rtl.base import Emission, Unit
 from hwgen.rtl.fixed import FromFixed, ToFixed
 from hwgen.rtl.fp import FpAdd, FpMul
-from hwgen.structure import FromFixedSpec, ToFixedSpec
+from hwgen.spec import FromFixedSpec, ToFixedSpec
 
 
 def calibrate(

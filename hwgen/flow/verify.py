@@ -15,10 +15,11 @@ from hwgen.config import ConfigError, CoreConfig, load_core
 from hwgen.emit import emit
 from hwgen.number import FloatFormat
 from hwgen.structure import structure
-from sim import golden, golden_fixed, golden_float
+from sim import golden_fixed
 from sim.checkpoints import CheckpointError, TernaryLayer
 from sim.cycles import Run, total_cycles
 from sim.network import Network, accuracy, read_test_set
+from sim.reference import reference
 from sim.runner import CoreModel, Result, Stalls, Work
 
 Progress = Callable[[str], None]
@@ -85,7 +86,7 @@ class _Verifier:
         self.progress(f"running {name}: {tokens} × {features} → {outs}")
         result: Result = self.model.run([Work(acts, weights)], self.stalls, self.seed)
         (got,) = result.outputs
-        expected = self._golden(acts, weights)
+        expected = reference(self.config, acts, weights)
         run = Run(tokens, features, outs)
         tally = self.tally
         wrong = np.argwhere(got != expected)
@@ -108,31 +109,9 @@ class _Verifier:
         tally = self.tally
         if not tally.outputs:
             raise AssertionError("nothing was compared")
-        in_time = tally.cycles == tally.cycles_predicted or any(asdict_values(self.stalls))
+        in_time = tally.cycles == tally.cycles_predicted or any(asdict(self.stalls).values())
         tally.match = tally.mismatches == 0 and in_time
         return tally
-
-    def _golden(self, acts: NDArray, weights: NDArray) -> NDArray[np.int64]:
-        c = self.config
-        if c.arith == "float":
-            return golden_float.matmul(
-                acts,
-                weights,
-                c.act,
-                tables=c.tables,
-                mu=c.mu,
-                builder=c.builder_name,
-                product=c.kind == "multiplier",
-            )
-        if c.arith == "fixed":
-            return golden_fixed.matmul(acts, weights, c.act)
-        if c.acc_overflow is not None:
-            return golden.accumulate(acts, weights, c.tile_n, c.sum_bits, c.acc_overflow)
-        return golden.matmul(acts, weights)
-
-
-def asdict_values(stalls: Stalls) -> list[int]:
-    return list(asdict(stalls).values())
 
 
 def verify(

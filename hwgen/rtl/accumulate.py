@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Unit
 from hwgen.rtl.words import add, data_register, fit, word
-from hwgen.structure import AccumulateSpec
+from hwgen.spec import AccumulateSpec
 
 if TYPE_CHECKING:
     from hwgen.rtl.floating import FloatAccumulate

@@ -11,7 +11,7 @@ from hwgen.number import FloatFormat
 from hwgen.rtl.base import Unit
 from hwgen.rtl.floating import fp_sum
 from hwgen.rtl.words import act_shape, data_register, word
-from hwgen.structure import BuildSpec
+from hwgen.spec import BuildSpec
 
 
 def table_layout(spec: BuildSpec) -> data.StructLayout:

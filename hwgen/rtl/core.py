@@ -16,14 +16,14 @@ from hwgen.rtl.fixed import FromFixed, ToFixed
 from hwgen.rtl.floating import FloatAccumulate, FloatReduce
 from hwgen.rtl.reduce import Reduce
 from hwgen.rtl.words import act_shape
-from hwgen.structure import (
+from hwgen.spec import (
     FetchSpec,
     FromFixedSpec,
     PortSpec,
-    Structure,
     TableSpec,
     ToFixedSpec,
 )
+from hwgen.structure import Structure
 
 
 class Table(Unit[TableSpec]):

@@ -11,7 +11,7 @@ from hwgen.rtl.base import Unit
 from hwgen.rtl.build import table_layout
 from hwgen.rtl.fp import FpMul
 from hwgen.rtl.words import act_shape, data_register, fit, word
-from hwgen.structure import BuildSpec, FetchSpec, ProductSpec
+from hwgen.spec import BuildSpec, FetchSpec, ProductSpec
 
 
 class Fetch(Unit[FetchSpec]):

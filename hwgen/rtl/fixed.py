@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Unit
 from hwgen.rtl.words import add
-from hwgen.structure import FromFixedSpec, ToFixedSpec
+from hwgen.spec import FromFixedSpec, ToFixedSpec
 
 
 class ToFixed(Unit[ToFixedSpec]):

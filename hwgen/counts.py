@@ -1,0 +1,133 @@
+"""Primitives of one unit: each line names what the component of the same name builds. Exact."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+
+from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
+from hwgen.number import FloatFormat
+from hwgen.primitive import Counts, Primitive
+from hwgen.spec import (
+    TOKEN_BITS,
+    AccumulateSpec,
+    BuildSpec,
+    ControlSpec,
+    FetchSpec,
+    ProductSpec,
+    ReduceSpec,
+)
+
+
+@lru_cache(maxsize=4096)
+def build_counts(spec: BuildSpec) -> Counts:
+    counts: Counts = Counter()
+    for position, add in enumerate(spec.dag.sums):
+        if not isinstance(spec.number, FloatFormat):
+            kind = "negate" if add.left is None else "adder"
+            counts[Primitive(kind, spec.bits(spec.mu + position))] += 1
+        elif add.left is not None:  # A negation alone is a wire from an inverted sign.
+            counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += 1
+    for cut in spec.cuts[:-1]:
+        counts[Primitive("register_enable", spec.cut_bits(cut))] += 1
+    return counts
+
+
+@lru_cache(maxsize=4096)
+def table_counts(spec: BuildSpec) -> Counts:
+    """What holds the table (or the activations) while it serves its tiles."""
+    if not spec.cuts:
+        return Counter()
+    return Counter({Primitive("register_enable", spec.cut_bits(spec.cuts[-1])): 1})
+
+
+def fetch_counts(spec: FetchSpec | ProductSpec) -> Counts:
+    counts: Counts = Counter()
+    if isinstance(spec, ProductSpec) and isinstance(spec.number, FloatFormat):
+        counts[Primitive(f"fp_mul_{spec.number.name}", spec.number.bits)] += 1
+    elif isinstance(spec, ProductSpec):
+        counts[Primitive("multiplier", spec.term_bits, spec.number.bits)] += 1
+    else:
+        counts[Primitive("fetch_mux", spec.term_bits, len(spec.cases))] += 1
+        if spec.carry:
+            counts[Primitive("xor_row", spec.term_bits)] += 1
+        elif spec.half:
+            counts[Primitive("gate", 2)] += 1  # The sign bit alone,
+            counts[Primitive("equal", spec.book.index_bits)] += 1  # which zero does not have.
+    if spec.registered:
+        counts[Primitive("register_enable", spec.term_bits + spec.carry)] += 1
+    return counts
+
+
+@lru_cache(maxsize=4096)
+def reduce_counts(spec: ReduceSpec | FloatReduceSpec) -> Counts:
+    counts: Counts = Counter()
+    if isinstance(spec, FloatReduceSpec):
+        if spec.terms > 1:
+            counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += spec.terms - 1
+        for cut in spec.cuts:
+            counts[Primitive("register_enable", spec.widths[cut] * spec.number.bits)] += 1
+        return counts
+    adder = "adder_carry" if spec.carry else "adder"
+    for level, nodes in enumerate(spec.levels):
+        if level:
+            for node in nodes:
+                if node.right is not None:
+                    counts[Primitive(adder, node.bits)] += 1
+        if level in spec.cuts:
+            bits = sum(node.bits + spec.carry for node in nodes)
+            counts[Primitive("register_enable", bits)] += 1
+    return counts
+
+
+def accumulate_counts(spec: AccumulateSpec | FloatAccumulateSpec) -> Counts:
+    counts: Counts = Counter()
+    if isinstance(spec, FloatAccumulateSpec):
+        counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += 1
+        counts[Primitive("mux", spec.sum_bits, 2)] += 1  # The first n-tile is loaded.
+    else:
+        counts[Primitive("adder_carry" if spec.carry else "adder", spec.adder_bits)] += 1
+        counts[Primitive("and_row", spec.sum_bits)] += 1
+    if isinstance(spec, AccumulateSpec) and spec.saturate:
+        counts[Primitive("clamp", spec.sum_bits, spec.adder_bits)] += 1
+    if spec.reuse > 1:
+        counts[Primitive("mux", spec.sum_bits, spec.reuse)] += 1
+        counts[Primitive("register_enable", spec.sum_bits)] += 1  # The outputs.
+    counts[Primitive("register_enable", spec.sum_bits)] += spec.reuse
+    return counts
+
+
+def control_counts(spec: ControlSpec) -> Counts:
+    """Counters, handshakes, tags: adders and registers exact, comparators and gates as written."""
+    inner, outer, index = spec.in_tile_bits, spec.out_tile_bits, spec.index_bits
+    counts: Counts = Counter()
+
+    def add(kind: str, width: int, fan_in: int = 0, number: int = 1) -> None:
+        if width and number:
+            counts[Primitive(kind, width, fan_in)] += number
+
+    for width in (inner, TOKEN_BITS, outer):  # in_tile + 1, tokens_left - 1, tiles_left - reuse
+        add("adder", width)
+    for width in (inner, inner, TOKEN_BITS, outer):  # first, last n-tile, last token, last block
+        add("equal", width)
+    add("mux", TOKEN_BITS, 2)
+    add("mux", outer, 3)
+    add("and_row", inner)
+    add("register_enable", inner + 2 * outer + TOKEN_BITS)  # in_tiles, out_tiles, *_left
+    add("register_enable_reset", inner)  # in_tile
+    add("register_enable_reset", 1, number=2 + spec.build_stages + spec.tile_stages)  # valid bits
+    add("register_enable", 1)  # sums_last
+    add("register_enable", 3 + index, number=spec.tile_stages)  # tags
+    add("gate", 12 + 3 * spec.build_stages + 2 * spec.tile_stages)
+    if spec.special:
+        add("register_enable", 1, number=2 + spec.build_stages + spec.tile_stages)
+        add("gate", 2)
+    if spec.reuse > 1:
+        add("adder", index + 1)  # tile_index + 1
+        add("equal", index + 1)
+        add("equal", max(index + 1, outer))
+        add("equal", index, number=spec.reuse)  # write enables
+        add("gate", spec.reuse + 1)
+        add("and_row", index)
+        add("register_enable_reset", index)  # tile_index
+    return counts
