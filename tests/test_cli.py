@@ -218,6 +218,15 @@ MISTAKES = {
         "hwgen: error: --layer: in_features should be at most the core's max_in_features 512, "
         "not 513; raise max_in_features in the core file",
     ),
+    "negative seed": (
+        ("verify", "core.yaml", "--layer", "random:1,2,3", "--seed", "-5"),
+        "hwgen: error: --seed: should be 0 … 2^63 - 1, not -5",
+    ),
+    "layer beyond memory": (
+        ("verify", "core.yaml", "--layer", "random:99999999999,4,1"),
+        "hwgen: error: --layer: should have at most 1073741824 activations, weights and outputs "
+        "each, not 399999999996; give fewer tokens",
+    ),
     "unknown schema": (
         ("schema", "cores"),
         "hwgen: error: schema: should be one of core, sweep, not 'cores'",

@@ -34,6 +34,9 @@ def main() -> None:
     except HwgenError as error:
         _complain(error)
         sys.exit(1)
+    except MemoryError:
+        typer.echo("hwgen: error: not enough memory; give a smaller layer or space", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("hwgen: interrupted", err=True)
         sys.exit(130)

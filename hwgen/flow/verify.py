@@ -23,6 +23,7 @@ from sim.reference import reference
 from sim.runner import CoreModel, Result, Stalls, Work
 
 Progress = Callable[[str], None]
+MAX_VALUES = 1 << 30
 LAYER = re.compile(r"random:(\d+),(\d+),(\d+)")
 
 
@@ -134,6 +135,8 @@ def verify(
         raise ConfigError("verify: should have either --layer random:T,N,M or --model FOLDER")
     if not 0 <= stall <= 95:
         raise ConfigError(f"--stall: should be 0 … 95 percent, not {stall}")
+    if not 0 <= seed < 1 << 63:
+        raise ConfigError(f"--seed: should be 0 … 2^63 - 1, not {seed}")
     config = load_core(core)
     if layer is not None:
         return _verify_random(config, layer, seed, stall, progress)
@@ -205,7 +208,14 @@ def parse_layer(layer: str) -> tuple[int, int, int]:
             f"--layer: should be random:T,N,M with numbers of at least 1 "
             f"(tokens, inputs, outputs), not {layer!r}"
         )
-    return shape[0], shape[1], shape[2]
+    tokens, features, outs = shape
+    largest = max(tokens * features, outs * features, tokens * outs)
+    if largest > MAX_VALUES:
+        raise ConfigError(
+            f"--layer: should have at most {MAX_VALUES} activations, weights and outputs each, "
+            f"not {largest}; give fewer tokens"
+        )
+    return tokens, features, outs
 
 
 def check_fits(config: CoreConfig, where: str, in_features: int, out_features: int) -> None:
