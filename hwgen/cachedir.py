@@ -13,7 +13,7 @@ def cache_dir() -> Path:
     as unset. Everything in it can be deleted at any time.
     """
     if own := os.environ.get("HWGEN_CACHE"):
-        return Path(own)
+        return Path(own).absolute()
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "hwgen"
     return Path.home() / ".cache" / "hwgen"

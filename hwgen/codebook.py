@@ -12,7 +12,7 @@ from functools import cache
 Vector = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # One object per codebook: compared and hashed by identity.
 class Codebook:
     """A codebook named ``name`` for groups of ``mu`` weights.
 

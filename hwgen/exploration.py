@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,8 @@ class Range(Strict):
     times: Annotated[int | None, Field(ge=2, description="ratio instead of a difference")] = None
 
     def values(self) -> tuple[int, ...]:
+        if self.times is None and (self.to - self.start) // (self.step or 1) >= MAX_POINTS:
+            raise ValueError(f"should span at most {MAX_POINTS} values")
         if self.to < self.start:
             raise ValueError(f"to should be at least from, {self.start}, not {self.to}")
         if self.times is None:
@@ -159,6 +162,10 @@ class SweepConfig(Strict):
 def load_sweep(path: Path) -> SweepConfig:
     """Read a sweep file; its ``name`` defaults to the file's stem."""
     config = load(SweepConfig, path)
+    if config.name and not re.fullmatch(r"\w[\w.-]*", config.name):
+        raise ConfigError(
+            f"{path.name}: name: should be letters, digits, '_', '-' and '.', not {config.name!r}"
+        )
     return config if config.name else config.model_copy(update={"name": path.stem})
 
 

@@ -37,7 +37,7 @@ class BuildSpec:
     def book(self) -> Codebook:
         return ternary(self.mu)
 
-    @property
+    @cached_property
     def dag(self) -> SumDag:
         return sum_dag(self.book, self.builder, self.half, isinstance(self.number, FloatFormat))
 
@@ -67,6 +67,17 @@ class BuildSpec:
     def name(self, reference: int) -> str:
         """Name of a sum from its weights: p adds, m subtracts, z leaves out an activation."""
         return "sum_" + "".join("zpm"[weight] for weight in self.dag.vector(reference))
+
+    @cached_property
+    def unique_names(self) -> tuple[str, ...]:
+        """Names of all sums; of one that is computed more than once, later ones are numbered."""
+        seen: dict[str, int] = {}
+        names = []
+        for position in range(len(self.dag.sums)):
+            name = self.name(self.mu + position)
+            seen[name] = seen.get(name, 0) + 1
+            names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        return tuple(names)
 
     @cached_property
     def outputs(self) -> tuple[int, ...]:

@@ -40,6 +40,7 @@ BINARY = {
     "$gt": ">",
     "$ge": ">=",
 }
+LONGEST_LINE = 160
 COMPARISONS = {"$eq", "$ne", "$lt", "$le", "$gt", "$ge"}
 UNARY = {"$not": "~", "$reduce_or": "|", "$reduce_and": "&", "$reduce_bool": "|"}
 
@@ -382,8 +383,22 @@ class Printer:
                     f"  {wire.direction} {kind}{_range(wire.width)}{self.names[wire.name]}"
                 )
         lines = [f"// {self.summary}", f"module {module.name} (", ",\n".join(ports), ");"]
-        lines += [f"  {line}" for line in [*declarations, *body]]
+        lines += [_wrapped(f"  {line}") for line in [*declarations, *body]]
         return "\n".join([*lines, "endmodule", ""])
+
+
+def _wrapped(line: str) -> str:
+    """A long list of values over several lines: tools limit the length of one."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    lines, indent = [""], " " * (len(line) - len(line.lstrip()) + 2)
+    for piece in line.split(", "):
+        if len(lines[-1]) + len(piece) > LONGEST_LINE and lines[-1]:
+            lines[-1] += ","
+            lines.append(indent + piece)
+        else:
+            lines[-1] += f", {piece}" if lines[-1] else piece
+    return "\n".join(lines)
 
 
 def _range(width: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,7 +195,7 @@ class CoreModel:
             idle=IDLE,
         )
         started = time.perf_counter()
-        self._run(ctypes.byref(job))
+        _interruptible(lambda: self._run(ctypes.byref(job)))
         ran = time.perf_counter()
         self._check_complete(job, packed)
         outputs = self._unpack(sums, packed)
@@ -273,6 +274,14 @@ class CoreModel:
             outputs.append(beats.output_order(fields[at:end], tokens, self.ports, outs))
             at = end
         return outputs
+
+
+def _interruptible(work: Callable[[], object]) -> None:
+    """Run compiled code so that Ctrl-C is heard meanwhile; the thread ends with the process."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)
 
 
 def _check_range(what: str, values: NDArray, bits: int, signed: bool) -> None:

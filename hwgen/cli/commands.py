@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
-messages = Console(stderr=True, highlight=False)
-output = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+messages = Console(stderr=True, highlight=False, markup=False)
+output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
 
 
 def register(app: typer.Typer) -> None:

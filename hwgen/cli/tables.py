@@ -46,7 +46,8 @@ def sweep_tables(result: Sweep) -> Iterator[Table | str]:
     yield (
         f"{len(result.results):,} cores evaluated, {dropped:,} combinations dropped, "
         f"{len(front)} on the front, {len(rows)} shown.\n"
-        "* least area × cycles; Mb: 10^6 bits that cross the core's streams per token."
+        f"* least {' × '.join(result.config.objectives[:2])}; "
+        "Mb: 10^6 bits that cross the core's streams per token."
     )
     for reason, count in sorted(result.dropped.items()):
         yield f"  dropped {count:,}: {reason}"

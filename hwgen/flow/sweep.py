@@ -91,7 +91,8 @@ def sweep(
     area = f"area_{technology.area_unit}"
     objectives = [_column(name, area) for name in config.objectives]
     results["front"] = pareto_mask(results[objectives].to_numpy(float))
-    product = (results[area] * results["cycles_per_token"]).where(results["front"], np.inf)
+    first, second = objectives[:2]
+    product = (results[first] * results[second]).where(results["front"], np.inf)
     best = int(product.to_numpy().argmin())
     folder = out or Path("results") / str(config.name)
     result = Sweep(config, results, best, dict(space.dropped), folder, area)
@@ -158,7 +159,7 @@ def _write(result: Sweep, best: CoreConfig, technology: Technology, seconds: flo
     front = result.front.drop(columns="front").to_csv(index=False, lineterminator="\n")
     core = best.model_dump(exclude_none=True, exclude_defaults=True) | {"name": _core_name(best)}
     core = {"format": best.format, **core}
-    comment = f"# {describe(best)}: least area × cycles of the front of {config.name}.\n"
+    comment = f"# {describe(best)}: least {x} × {y} of the front of {config.name}.\n"
     write_atomically(
         {
             folder / "results.parquet": table.getvalue(),

@@ -89,11 +89,7 @@ class Build(Unit[BuildSpec]):
         return total
 
     def _unique(self, reference: int) -> str:
-        """A sum's name; builders that compute a sum more than once number the later ones."""
-        spec = self.spec
-        name = spec.name(reference)
-        same = [r for r in range(spec.mu, reference) if spec.name(r) == name]
-        return f"{name}_{len(same) + 1}" if same else name
+        return self.spec.unique_names[reference - self.spec.mu]
 
     def _register(
         self, m: Module, stage: int, cut: int, live: dict[int, Value]
