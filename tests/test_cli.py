@@ -254,6 +254,15 @@ SWEEP_FAULTS = {
         "core: {kind: lut, tables: {from: 3, to: 1}, ports: 1}",
         "sweep.yaml: core.tables: to should be at least from, 3, not 1, not {'from': 3, 'to': 1}",
     ),
+    "endless range": (
+        "core: {kind: lut, tables: 1, ports: {from: 1, to: 99999999999999999}}",
+        "sweep.yaml: core.ports: should span at most 200000 values, "
+        "not {'from': 1, 'to': 99999999999999999}",
+    ),
+    "name that leaves the folder": (
+        "core: {kind: lut, tables: 1, ports: 1}\nname: ../x",
+        "sweep.yaml: name: should be letters, digits, '_', '-' and '.', not '../x'",
+    ),
     "unknown axis": (
         "core: {kind: lut, tables: 1, ports: 1, port: 2}",
         "sweep.yaml: unknown key 'core.port'; did you mean 'ports'?",

@@ -114,6 +114,17 @@ def test_the_bar_fits_a_megabyte_in_few_modules():
     assert len(module_texts(core.verilog)) <= 40
 
 
+def test_the_ends_of_the_axes_are_emitted_in_short_lines(tmp_path):
+    """µ = 8, and 4,096 accumulators: lines that every tool reads."""
+    for config in (
+        CoreConfig(kind="lut", mu=8, tables=1, ports=1),
+        CoreConfig(kind="signflip", act="int2", tables=1, ports=1, reuse=4096),
+    ):
+        verilog = emit(config).verilog
+        assert max(map(len, verilog.splitlines())) < 250
+        assert not lint(tmp_path, "core", verilog)
+
+
 @every_case
 def test_few_distinct_modules_listed_with_their_instances(name, tmp_path):
     core = emitted(name)
