@@ -361,3 +361,20 @@ def test_an_output_folder_that_is_a_file(hwgen_cli):
     outcome = hwgen_cli("generate", "core.yaml", "--out", "taken")
     assert outcome.code == 1
     assert outcome.err.strip() == "hwgen: error: taken/core.v: cannot be written: File exists"
+
+
+SPOILT_TESTS = {
+    "narrow": ("images", np.zeros((360, 63), np.uint8), "test images should be (T, 64)"),
+    "labels": ("labels", np.full(360, 200, np.uint8), "labels should be below the 10 outputs"),
+}
+
+
+@pytest.mark.parametrize(("tensor", "value", "message"), SPOILT_TESTS.values(), ids=SPOILT_TESTS)
+def test_spoilt_test_images_are_refused(hwgen_cli, tensor, value, message):
+    digits(Path("model"))
+    tests = load_file("model/test.safetensors") | {tensor: value}
+    save_file(tests, "model/test.safetensors")
+    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1

@@ -43,6 +43,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        _complain(HwgenError(f"output cannot be written: {error.strerror or error}"))
+        sys.exit(1)
 
 
 def _complain(error: HwgenError) -> None:

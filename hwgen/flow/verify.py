@@ -187,6 +187,17 @@ def _verify_model(
         images, labels = read_test_set(folder)
     except CheckpointError as error:
         raise ConfigError(str(error)) from None
+    wanted = network.layers[0].in_features
+    if not len(images) or images.shape[1] != wanted:
+        raise ConfigError(
+            f"--model {folder}: test images should be (T, {wanted}) with T of at least 1, "
+            f"not {images.shape}"
+        )
+    classes = network.layers[-1].out_features
+    if labels.max() >= classes:
+        raise ConfigError(
+            f"--model {folder}: labels should be below the {classes} outputs, not {labels.max()}"
+        )
     for info in network.layers:
         check_fits(config, f"--model {folder}: {info.name}", info.in_features, info.out_features)
     verifier = _Verifier(config, stall, seed, progress)
