@@ -9,7 +9,10 @@ from costmodel.technology import Technology
 from hwgen.primitive import Counts, Primitive
 from hwgen.structure import Structure
 
-OMITTED = "no clock period; cell area only, without wires, clock tree or placement; memory around the core is not priced"
+OMITTED = (
+    "no clock period; cell area only, without wires, clock tree or placement; "
+    "memory around the core is not priced"
+)
 
 
 @dataclass(frozen=True)
