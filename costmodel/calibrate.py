@@ -21,7 +21,7 @@ from costmodel.technology import (
     UnitCost,
 )
 from hwgen.number import FLOATS
-from hwgen.primitive import ACT_FLOATS, FIXED_FORMATS, Primitive
+from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 
 LINEAR_TOLERANCE = 0.03
 """A line in the width is kept if it is within this of every measured size; else a table is."""
@@ -112,24 +112,39 @@ GRIDS: dict[str, Grid] = {
         "flip-flops with enable and synchronous reset, with the logic they need; reset wins"
     ),
 }
-for _format in FIXED_FORMATS:
-    _bits = FLOATS[_format].fixed_bits
-    GRIDS[f"to_fixed_{_format}"] = Grid(
-        "the generated unit: exact shift and negation", "none", (0,), (_bits,), (0,), ()
+STAGES = (1, 2, 3, 4, 5)
+ALIGNED_WIDTHS = (12, 16, 24, 32, 48, 64, 96, 128)
+_TO = "the generated unit: shift, rounding where aligned, and negation"
+_FROM = "the generated unit: normalising shift and one rounding"
+
+
+def _unit_grid(method: str, widths: tuple[int, ...], checks: tuple[int, ...] = ()) -> Grid:
+    return Grid(method, "none", (0,), widths, (0,), checks)
+
+
+for _name, _float in FLOATS.items():
+    GRIDS[f"fp_add_{_name}"] = Grid(
+        "the generated unit, its registers included", "fan_in", STAGES, (_float.bits,), (), ()
     )
-    GRIDS[f"from_fixed_{_format}"] = Grid(
-        "the generated unit: absolute value, normalising shift, one rounding",
-        "none",
-        (0,),
-        tuple(_bits + more for more in (1, 3, 6, 9, 12, 16, 21)),
-        (0,),
-        tuple(_bits + more for more in (2, 8, 14, 18)),
-    )
-for _format in ACT_FLOATS:
-    for _operation in ("add", "mul"):
-        GRIDS[f"fp_{_operation}_{_format}"] = Grid(
-            "the generated unit, without registers", "none", (0,), (FLOATS[_format].bits,), (0,), ()
+for _name in ACT_FLOATS:
+    _bits = FLOATS[_name].bits
+    GRIDS[f"fp_mul_{_name}"] = GRIDS[f"fp_add_{_name}"]
+    GRIDS[f"to_aligned_{_name}"] = _unit_grid(_TO, ALIGNED_WIDTHS, (14, 20, 28, 40, 80))
+    for _target in TARGETS[_name]:
+        GRIDS[f"from_aligned_{_name}_{_target}"] = _unit_grid(
+            _FROM, tuple(16 + width for width in ALIGNED_WIDTHS), (36, 44, 72, 100)
         )
+for _name in EXACT_FLOATS:
+    _bits = FLOATS[_name].fixed_bits
+    GRIDS[f"to_fixed_{_name}"] = _unit_grid(_TO, (_bits,))
+    for _target in TARGETS[_name]:
+        GRIDS[f"from_fixed_{_name}_{_target}"] = _unit_grid(
+            _FROM,
+            tuple(_bits + more for more in (1, 3, 6, 9, 12, 16, 21)),
+            tuple(_bits + more for more in (2, 8, 14, 18)),
+        )
+for _widening in WIDENINGS:
+    GRIDS[_widening.module_name] = _unit_grid("the generated unit", (_widening.target.bits,))
 Generated = Callable[[Primitive], tuple[str, str]]
 """RTLIL and name of the unit that the generator builds for a primitive."""
 
@@ -191,7 +206,7 @@ def measure(
     primitive: Primitive, liberty_files: Sequence[Path], generated: Generated | None = None
 ) -> float:
     """Synthesised area of one primitive; of several forms (a + b, a - b) the mean."""
-    if "_fixed_" in primitive.kind or primitive.kind.startswith("fp_"):
+    if primitive.kind.startswith(("fp_", "to_", "from_")):
         if generated is None:
             raise ValueError(f"{primitive.kind} is measured from what the generator builds")
         rtlil, top = generated(primitive)

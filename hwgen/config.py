@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from hwgen.codebook import Codebook, ternary
+from hwgen.fixedspec import FixedPoint
 from hwgen.keywords import KEYWORDS
-from hwgen.number import FLOATS, FORMATS, FloatFormat, Interval, IntFormat
-from hwgen.primitive import ACT_FLOATS, FIXED_FORMATS
+from hwgen.number import FLOATS, FORMATS, MAX_FIXED_BITS, FloatFormat, Interval, IntFormat
+from hwgen.primitive import ACT_FLOATS
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MAX_TABLE_PORTS = 1 << 24
@@ -46,6 +47,12 @@ class Pipeline(Strict):
     ] = 0
     reduce: Annotated[
         int, Field(ge=0, le=12, description="levels of the reduction tree per register; 0: none")
+    ] = 0
+    fp_add: Annotated[
+        int, Field(ge=0, le=4, description="registers in each floating-point adder; 0: none")
+    ] = 0
+    fp_mul: Annotated[
+        int, Field(ge=0, le=4, description="registers in each floating-point multiplier; 0: none")
     ] = 0
 
 
@@ -79,6 +86,21 @@ class CoreConfig(Strict):
             description="of floating-point activations, required for them; float: every addition "
             "rounds; fixed: they become integers at the input, sums are exact, and each output is "
             "rounded once"
+        ),
+    ] = None
+    fixed_bits: Annotated[
+        int | None,
+        Field(
+            description="width of a fixed-point activation, bits, which aligns each token to an "
+            "exponent that comes with it; default: exact, for formats that allow it; at most 128"
+        ),
+    ] = None
+    sum_format: Annotated[
+        str | None,
+        Field(
+            description="format of floating-point outputs, with arith: float of accumulators too: "
+            "the activations' (default) or one that holds all their numbers",
+            json_schema_extra={"enum": [*FLOATS, None]},
         ),
     ] = None
     codebook: Annotated[
@@ -139,6 +161,13 @@ class CoreConfig(Strict):
             raise ValueError(f"should be one of {_range_text(list(FORMATS))}, {floats}")
         return value
 
+    @field_validator("sum_format")
+    @classmethod
+    def _known_sum_format(cls, value: str | None) -> str | None:
+        if value is not None and value not in FLOATS:
+            raise ValueError(f"should be one of {', '.join(FLOATS)}")
+        return value
+
     @field_validator("name")
     @classmethod
     def _identifier(cls, value: str | None) -> str | None:
@@ -190,18 +219,59 @@ class CoreConfig(Strict):
             )
         yield from self._broken_accumulator_rules()
 
+    def _broken_fixed_rules(self, number: FloatFormat) -> Iterator[str]:
+        """Faults of the fixed point that activations of the format ``number`` become."""
+        exact, found = number.fixed_bits, self.fixed_bits
+        if self.arith != "fixed":
+            if found is not None:
+                yield "fixed_bits: belongs to arith: fixed; remove it"
+        elif found is None:
+            if exact > MAX_FIXED_BITS:
+                yield (
+                    f"fixed_bits: is required: {exact} bits would hold every {self.act} exactly, "
+                    f"at most {MAX_FIXED_BITS} are possible; add fixed_bits: 24, say, which "
+                    "aligns every token to the exponent that comes with it"
+                )
+        elif found > MAX_FIXED_BITS:
+            yield f"fixed_bits: should be at most {MAX_FIXED_BITS}, not {found}"
+        elif found < number.mantissa_bits + 2:
+            yield (
+                f"fixed_bits: should hold sign and significand of {self.act}, at least "
+                f"{number.mantissa_bits + 2} bits, not {found}"
+            )
+        elif found >= exact:
+            yield f"fixed_bits: {exact} bits hold every {self.act} exactly; remove it, not {found}"
+
     def _broken_number_rules(self) -> Iterator[str]:
+        for field, fits in (
+            ("fp_add", self.arith == "float"),
+            ("fp_mul", self.arith == "float" and self.kind == "multiplier"),
+        ):
+            if (found := getattr(self.pipeline, field)) and not fits:
+                kind = "arith: float" if field == "fp_add" else "multiplier cores with arith: float"
+                yield f"pipeline.{field}: belongs to {kind}; should be 0, not {found}"
         if self.float_number is None:
-            if self.arith is not None:
-                yield f"arith: belongs to floating-point activations, not to {self.act}; remove it"
+            for field in ("arith", "sum_format", "fixed_bits"):
+                if getattr(self, field) is not None:
+                    yield (
+                        f"{field}: belongs to floating-point activations, not to {self.act}; "
+                        "remove it"
+                    )
             return
+        if self.arith == "float" and self.sum_format is None and self.float_number.bits <= 8:
+            yield (
+                f"sum_format: is required for arith: float on {self.act}, in which the sum of a "
+                "few activations overflows; add sum_format: fp16, or another that holds your sums"
+            )
+        if self.sum_number is not None and not self.sum_number.holds(self.float_number):
+            formats = ", ".join(f.name for f in FLOATS.values() if f.holds(self.float_number))
+            yield (
+                f"sum_format: should hold every number of {self.act} ({formats}), "
+                f"not {self.sum_format!r}"
+            )
         if self.arith is None:
             yield f"arith: is required for {self.act} activations; add arith: float or fixed"
-        if self.arith == "fixed" and self.act not in FIXED_FORMATS:
-            yield (
-                f"arith: {self.act} would need {self.number.bits} bits of fixed point; should be "
-                "float, not 'fixed'"
-            )
+        yield from self._broken_fixed_rules(self.float_number)
         if self.kind == "multiplier" and self.arith == "fixed":
             yield (
                 "kind: a multiplier's weights have the activations' type, whose products are "
@@ -238,10 +308,28 @@ class CoreConfig(Strict):
         return FLOATS.get(self.act)
 
     @property
+    def sum_number(self) -> FloatFormat | None:
+        """Format of outputs where they are floating-point, else None."""
+        return self.float_number if self.sum_format is None else FLOATS.get(self.sum_format)
+
+    @property
+    def fixed_point(self) -> FixedPoint | None:
+        """What floating-point activations become where sums do not round; else None."""
+        if self.float_number is None:
+            return None
+        return FixedPoint(self.float_number, self.fixed_bits)
+
+    @property
+    def exponent_bits(self) -> int:
+        """Width of the exponent that comes with aligned activations, bits; 0 without one."""
+        aligned = self.float_number is not None and self.fixed_bits is not None
+        return self.float_number.exponent_bits if aligned and self.float_number else 0
+
+    @property
     def number(self) -> IntFormat:
         """Format of one activation as tables see it: its own, or that of its fixed point."""
-        if self.float_number is not None:
-            return IntFormat(self.float_number.fixed_bits)
+        if self.fixed_point is not None:
+            return IntFormat(self.fixed_point.bits)
         return FORMATS[self.act]
 
     @property
@@ -259,7 +347,7 @@ class CoreConfig(Strict):
     @property
     def out_bits(self) -> int:
         """Width of one output in the core's stream, bits."""
-        return self.sum_bits if self.float_number is None else self.float_number.bits
+        return self.sum_bits if self.sum_number is None else self.sum_number.bits
 
     @property
     def book(self) -> Codebook:

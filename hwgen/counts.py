@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 
-from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
+from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec, Stage
 from hwgen.number import FloatFormat
 from hwgen.primitive import Counts, Primitive
 from hwgen.spec import (
@@ -27,10 +27,15 @@ def build_counts(spec: BuildSpec) -> Counts:
             kind = "negate" if add.left is None else "adder"
             counts[Primitive(kind, spec.bits(spec.mu + position))] += 1
         elif add.left is not None:  # A negation alone is a wire from an inverted sign.
-            counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += 1
-    for cut in spec.cuts[:-1]:
-        counts[Primitive("register_enable", spec.cut_bits(cut))] += 1
+            counts[fp_adder(spec.number, spec.registers)] += 1
+    for stage in spec.stages:
+        if (stage.inner or stage.level != spec.cuts[-1]) and (bits := spec.stage_bits(stage)):
+            counts[Primitive("register_enable", bits)] += 1
     return counts
+
+
+def fp_adder(number: FloatFormat, registers: int) -> Primitive:
+    return Primitive(f"fp_add_{number.name}", number.bits, registers + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -38,13 +43,14 @@ def table_counts(spec: BuildSpec) -> Counts:
     """What holds the table (or the activations) while it serves its tiles."""
     if not spec.cuts:
         return Counter()
-    return Counter({Primitive("register_enable", spec.cut_bits(spec.cuts[-1])): 1})
+    return Counter({Primitive("register_enable", spec.stage_bits(Stage(spec.cuts[-1], 0))): 1})
 
 
 def fetch_counts(spec: FetchSpec | ProductSpec) -> Counts:
     counts: Counts = Counter()
     if isinstance(spec, ProductSpec) and isinstance(spec.number, FloatFormat):
-        counts[Primitive(f"fp_mul_{spec.number.name}", spec.number.bits)] += 1
+        number = spec.number
+        counts[Primitive(f"fp_mul_{number.name}", number.bits, spec.registers + 1)] += 1
     elif isinstance(spec, ProductSpec):
         counts[Primitive("multiplier", spec.term_bits, spec.number.bits)] += 1
     else:
@@ -64,9 +70,10 @@ def reduce_counts(spec: ReduceSpec | FloatReduceSpec) -> Counts:
     counts: Counts = Counter()
     if isinstance(spec, FloatReduceSpec):
         if spec.terms > 1:
-            counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += spec.terms - 1
-        for cut in spec.cuts:
-            counts[Primitive("register_enable", spec.widths[cut] * spec.number.bits)] += 1
+            counts[fp_adder(spec.number, spec.registers)] += spec.terms - 1
+        for stage in spec.stages:
+            if words := spec.stage_words(stage):
+                counts[Primitive("register_enable", words * spec.number.bits)] += 1
         return counts
     adder = "adder_carry" if spec.carry else "adder"
     for level, nodes in enumerate(spec.levels):
@@ -83,11 +90,13 @@ def reduce_counts(spec: ReduceSpec | FloatReduceSpec) -> Counts:
 def accumulate_counts(spec: AccumulateSpec | FloatAccumulateSpec) -> Counts:
     counts: Counts = Counter()
     if isinstance(spec, FloatAccumulateSpec):
-        counts[Primitive(f"fp_add_{spec.number.name}", spec.number.bits)] += 1
-        counts[Primitive("mux", spec.sum_bits, 2)] += 1  # The first n-tile is loaded.
+        counts[fp_adder(spec.number, spec.registers)] += 1
+        if spec.widen is not None and not spec.widen.is_wires:
+            kind = f"fp_widen_{spec.term.name}_{spec.number.name}"
+            counts[Primitive(kind, spec.sum_bits)] += 1
     else:
         counts[Primitive("adder_carry" if spec.carry else "adder", spec.adder_bits)] += 1
-        counts[Primitive("and_row", spec.sum_bits)] += 1
+    counts[Primitive("and_row", spec.sum_bits)] += 1  # The first n-tile has no sum before it.
     if isinstance(spec, AccumulateSpec) and spec.saturate:
         counts[Primitive("clamp", spec.sum_bits, spec.adder_bits)] += 1
     if spec.reuse > 1:
@@ -115,13 +124,25 @@ def control_counts(spec: ControlSpec) -> Counts:
     add("and_row", inner)
     add("register_enable", inner + 2 * outer + TOKEN_BITS)  # in_tiles, out_tiles, *_left
     add("register_enable_reset", inner)  # in_tile
-    add("register_enable_reset", 1, number=2 + spec.build_stages + spec.tile_stages)  # valid bits
+    stages = spec.tile_stages + spec.add_stages
+    add("register_enable_reset", 1, number=2 + spec.build_stages + stages)  # valid bits
     add("register_enable", 1)  # sums_last
     add("register_enable", 3 + index, number=spec.tile_stages)  # tags
-    add("gate", 12 + 3 * spec.build_stages + 2 * spec.tile_stages)
+    add("register_enable", 2 + index, number=spec.add_stages)  # tags, without the first n-tile's
+    add("gate", 12 + 3 * spec.build_stages + 2 * stages)
+    if spec.add_stages:
+        add("register_enable_reset", spec.wait_bits)  # wait_left
+        add("adder", spec.wait_bits)  # wait_left - 1
+        add("equal", spec.wait_bits)
+        add("mux", spec.wait_bits, 2)
+        add("gate", 3)
+        if spec.reuse > 1:
+            add("equal", index + 1, number=min(spec.add_stages, spec.reuse))
     if spec.special:
         add("register_enable", 1, number=2 + spec.build_stages + spec.tile_stages)
         add("gate", 2)
+        add("register_enable", spec.exponent_bits, number=2 + spec.build_stages + spec.tile_stages)
+        add("equal", spec.exponent_bits)
     if spec.reuse > 1:
         add("adder", index + 1)  # tile_index + 1
         add("equal", index + 1)

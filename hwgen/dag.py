@@ -77,12 +77,13 @@ class _Builder:
             return tuple(int(j == reference) for j in range(self.mu))
         return self.sums[reference - self.mu].vector
 
-    def append(self, left: int | None, right: int, subtract: bool) -> int:
+    def append(self, left: int | None, right: int, subtract: bool, adders: int = 1) -> int:
+        """Reference of a new sum that stands ``adders`` adders, 1 or 0, after its operands."""
         base = (0,) * self.mu if left is None else self.vector(left)
         sign = -1 if subtract else 1
         vector = tuple(a + sign * b for a, b in zip(base, self.vector(right), strict=True))
         self.sums.append(Sum(left, right, subtract, vector))
-        self.depth.append(1 + max(self.depth[right], 0 if left is None else self.depth[left]))
+        self.depth.append(adders + max(self.depth[right], 0 if left is None else self.depth[left]))
         return self.mu + len(self.sums) - 1
 
     def add(self, left: tuple[int, int], right: tuple[int, int]) -> tuple[int, int]:
@@ -200,7 +201,7 @@ BUILDERS = {"minimal": _minimal, "chain": _chain, "naive": _naive}
 def _with_negatives(book: Codebook, half: SumDag, plain: bool) -> SumDag:
     """A full table: one more adder per entry, ``0 - entry``, written as ``right - left`` or
     ``(-left) - right`` where that is one adder too, so that negatives are no deeper than needed;
-    always ``0 - entry`` where ``plain``.
+    always ``0 - entry``, and no adder deeper than the entry, where ``plain``.
     """
     builder = _Builder(book.mu)
     builder.sums, builder.depth = list(half.sums), list(half.depth)
@@ -210,7 +211,7 @@ def _with_negatives(book: Codebook, half: SumDag, plain: bool) -> SumDag:
         if reference not in negatives:
             add = half.sums[reference - half.mu] if reference >= half.mu else None
             if add is None or add.left is None or plain:
-                negatives[reference] = builder.append(None, reference, True)
+                negatives[reference] = builder.append(None, reference, True, adders=not plain)
             elif add.subtract:
                 negatives[reference] = builder.append(add.right, add.left, True)
             elif add.left in half.outputs:
@@ -227,7 +228,8 @@ def _with_negatives(book: Codebook, half: SumDag, plain: bool) -> SumDag:
 def sum_dag(book: Codebook, builder: str, half: bool = True, plain: bool = False) -> SumDag:
     """The sums of every entry of ``book`` by the named builder; with negatives unless ``half``.
 
-    ``plain`` negatives are ``0 - entry``: for floating point, where that inverts a sign bit.
+    ``plain`` negatives are ``0 - entry``: for floating point, where that inverts a sign bit and
+    takes no adder.
     """
     dag = BUILDERS[builder](book)
     return dag if half else _with_negatives(book, dag, plain)

@@ -106,19 +106,24 @@ def _ports(spec: Structure, widths: dict[str, int]) -> list[dict[str, Any]]:
     c, control = spec.config, spec.control
     integers = c.float_number is None
     acts = {"format": c.act}
-    sums = {"format": f"int{c.sum_bits}" if integers else c.act}
+    sums = {"format": f"int{c.sum_bits}" if c.sum_number is None else c.sum_number.name}
     weights_signed = c.kind == "multiplier" and c.number.signed
+    acts_end, sums_end = c.act_bits * c.tile_n, c.out_bits * c.ports
     layouts = {
         "commands__payload": [
             _field("tokens", 0, TOKEN_BITS, False),
             _field("in_tiles", TOKEN_BITS, control.in_tile_bits, False),
             _field("out_tiles", TOKEN_BITS + control.in_tile_bits, control.out_tile_bits, False),
         ],
-        "acts__payload": [_field("acts", 0, c.act_bits, integers, 1, c.tile_n) | acts],
+        "acts__payload": [
+            _field("acts", 0, c.act_bits, integers, 1, c.tile_n) | acts,
+            *([_field("exponent", acts_end, c.exponent_bits, False)] if c.exponent_bits else []),
+        ],
         "keys__payload": [_field("keys", 0, c.weight_bits, weights_signed, c.ports, c.tables)],
         "sums__payload": [
             _field("sums", 0, c.out_bits, integers, 1, c.ports) | sums,
-            _field("last", c.out_bits * c.ports, 1, False),
+            _field("last", sums_end, 1, False),
+            *([_field("error", sums_end + 1, 1, False)] if c.exponent_bits else []),
         ],
     }
     outputs = {"commands__ready", "acts__ready", "keys__ready", "sums__payload", "sums__valid"}

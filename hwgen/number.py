@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 INTEGER_BITS = range(2, 17)
+MAX_FIXED_BITS = 128
+"""Widest fixed-point activation, bits."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,13 @@ class FloatFormat:
     def bits(self) -> int:
         return 1 + self.exponent_bits + self.mantissa_bits
 
+    def holds(self, other: FloatFormat) -> bool:
+        """Whether every number of ``other``, infinities included, is one of this format."""
+        wider = self.exponent_bits > other.exponent_bits
+        alike = self.exponent_bits == other.exponent_bits and self.infinities == other.infinities
+        room = self.mantissa_bits >= other.mantissa_bits
+        return room and (alike or (wider and self.infinities >= other.infinities))
+
     @property
     def fixed_bits(self) -> int:
         """Signed bits of an integer that holds any finite number in units of the least subnormal.
@@ -101,6 +110,11 @@ class FloatFormat:
     def bias(self) -> int:
         """What is subtracted from the exponent field: 2^(exponent_bits - 1) - 1."""
         return (1 << (self.exponent_bits - 1)) - 1
+
+    @property
+    def highest_field(self) -> int:
+        """Exponent field of the largest finite number."""
+        return self.largest >> self.mantissa_bits
 
     @property
     def _top(self) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from hwgen.floatspec import WidenSpec
+from hwgen.number import FLOATS, MAX_FIXED_BITS
+
 KINDS = {
     "adder": "a + b or a - b, `width` result bits",
     "adder_carry": "a + b + carry-in, written {a,1} + {b,c}, `width` result bits",
@@ -23,16 +26,48 @@ KINDS = {
     "register_enable_reset": "`width` flip-flops with shared enable and synchronous reset",
 }
 
-FIXED_FORMATS = ("fp16", "fp8_e4m3", "fp8_e5m2")
-"""Floating-point formats whose every number fits an integer of reasonable width."""
-for _format in FIXED_FORMATS:
-    KINDS[f"to_fixed_{_format}"] = f"{_format} to an integer of `width` bits, exact"
-    KINDS[f"from_fixed_{_format}"] = f"an integer of `width` bits rounded to {_format}"
 ACT_FLOATS = ("fp16", "bf16", "fp8_e4m3", "fp8_e5m2")
 """Floating-point formats that activations may have."""
+EXACT_FLOATS = tuple(name for name in ACT_FLOATS if FLOATS[name].fixed_bits <= MAX_FIXED_BITS)
+"""Those among them whose every number fits an integer of reasonable width."""
+TARGETS = {
+    source: tuple(name for name, target in FLOATS.items() if target.holds(FLOATS[source]))
+    for source in ACT_FLOATS
+}
+"""Formats that hold all numbers of an activation's."""
+WIDENINGS = tuple(
+    WidenSpec(FLOATS[source], FLOATS[target])
+    for source, targets in TARGETS.items()
+    for target in targets
+    if not WidenSpec(FLOATS[source], FLOATS[target]).is_wires
+)
+"""Conversions to a wider format that take logic."""
+
+for _format in FLOATS:
+    KINDS[f"fp_add_{_format}"] = (
+        f"rounding sum of two {_format} numbers of `width` bits, in `fan_in` stages, with the "
+        "`fan_in` - 1 registers between them"
+    )
 for _format in ACT_FLOATS:
-    KINDS[f"fp_add_{_format}"] = f"rounding sum of two {_format} numbers of `width` bits"
-    KINDS[f"fp_mul_{_format}"] = f"rounded product of two {_format} numbers of `width` bits"
+    KINDS[f"fp_mul_{_format}"] = (
+        f"rounded product of two {_format} numbers of `width` bits, in `fan_in` stages, with the "
+        "`fan_in` - 1 registers between them"
+    )
+    KINDS[f"to_aligned_{_format}"] = f"{_format} to an integer of `width` bits, aligned"
+    for _target in TARGETS[_format]:
+        KINDS[f"from_aligned_{_format}_{_target}"] = (
+            f"an aligned integer of `width` bits, from {_format}, rounded to {_target}"
+        )
+for _format in EXACT_FLOATS:
+    KINDS[f"to_fixed_{_format}"] = f"{_format} to an integer of `width` bits, exact"
+    for _target in TARGETS[_format]:
+        KINDS[f"from_fixed_{_format}_{_target}"] = (
+            f"an integer of `width` bits, in units of {_format}, rounded to {_target}"
+        )
+for _widening in WIDENINGS:
+    KINDS[_widening.module_name] = (
+        f"{_widening.source.name} to {_widening.target.name} of `width` bits, exact"
+    )
 
 
 class Primitive(NamedTuple):

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from hwgen.codebook import Codebook, ternary
 from hwgen.dag import SumDag, sum_dag
-from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
+from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec, Stage, pipeline_stages
 from hwgen.number import FloatFormat, Interval, IntFormat
 
 TOKEN_BITS = 16
@@ -22,8 +22,9 @@ TOKEN_BITS = 16
 class BuildSpec:
     """One table: the sums of ``mu`` activations, and the registers that hold or cut them.
 
-    ``cuts`` are the DAG levels after which registers stand; the last one holds the table (or,
-    at level 0, the activations) while it serves its tiles.
+    ``cuts`` are the DAG levels after which registers stand; ``registers`` stand in every adder of
+    floating-point numbers. The last of them all holds the table (or, at level 0, the activations)
+    while it serves its tiles.
     """
 
     number: IntFormat | FloatFormat
@@ -32,6 +33,7 @@ class BuildSpec:
     builder: str
     half: bool
     cuts: tuple[int, ...]
+    registers: int = 0
 
     @property
     def book(self) -> Codebook:
@@ -47,7 +49,8 @@ class BuildSpec:
             return f"hold_mu{self.mu}_{self.number.name}"
         table = "" if self.half else "_full"
         cuts = "".join(f"_r{cut}" for cut in self.cuts)
-        return f"lut_build_mu{self.mu}_{self.number.name}_{self.builder}{table}{cuts}"
+        adders = f"_add{self.registers}" if self.registers else ""
+        return f"lut_build_mu{self.mu}_{self.number.name}_{self.builder}{table}{adders}{cuts}"
 
     def interval(self, reference: int) -> Interval:
         """Range of a sum: its weights times activations at either end of their range."""
@@ -96,8 +99,20 @@ class BuildSpec:
                 wanted.update(r for r in (add.left, add.right) if r is not None)
         return tuple(sorted(r for r in wanted if self.dag.depth[r] <= cut))
 
-    def cut_bits(self, cut: int) -> int:
-        return sum(self.bits(reference) for reference in self.live(cut))
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Register stages in order, the first one nearest to the activations."""
+        return pipeline_stages(self.dag.levels, self.registers, self.cuts)
+
+    def crossing(self, stage: Stage) -> tuple[int, ...]:
+        """References that a stage registers, apart from what its adders do inside."""
+        live = self.live(stage.level)
+        if not stage.inner:
+            return live
+        return tuple(r for r in live if self.dag.depth[r] < stage.level)
+
+    def stage_bits(self, stage: Stage) -> int:
+        return sum(self.bits(reference) for reference in self.crossing(stage))
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,11 @@ class FetchSpec:
     @property
     def book(self) -> Codebook:
         return ternary(self.mu)
+
+    @property
+    def loads(self) -> int:
+        """Register stages."""
+        return int(self.registered)
 
     @property
     def carry(self) -> bool:
@@ -154,6 +174,12 @@ class ProductSpec:
 
     number: IntFormat | FloatFormat
     registered: bool
+    registers: int = 0
+
+    @property
+    def loads(self) -> int:
+        """Register stages: ``registers`` in the multiplier, and one behind it."""
+        return self.registers + self.registered
 
     @property
     def term_bits(self) -> int:
@@ -169,7 +195,8 @@ class ProductSpec:
 
     @property
     def module_name(self) -> str:
-        return f"product_{self.number.name}{'_r' if self.registered else ''}"
+        multiplier = f"_mul{self.registers}" if self.registers else ""
+        return f"product_{self.number.name}{multiplier}{'_r' if self.registered else ''}"
 
 
 @dataclass(frozen=True)
@@ -240,6 +267,11 @@ class ReduceSpec:
         return bits if self.max_bits is None else min(bits, self.max_bits)
 
     @property
+    def loads(self) -> int:
+        """Register stages."""
+        return len(self.cuts)
+
+    @property
     def word_bits(self) -> int:
         return self.levels[-1][0].bits
 
@@ -266,6 +298,11 @@ class AccumulateSpec:
         return f"accumulate_d{self.reuse}_w{self.word_bits}_to{self.sum_bits}{carry}{saturate}"
 
     @property
+    def loads(self) -> int:
+        """Register stages between reading an accumulator and writing it: none."""
+        return 0
+
+    @property
     def adder_bits(self) -> int:
         """Width of the adder's result: that of the sum, or wide enough to see it overflow."""
         return max(self.sum_bits, self.word_bits) + 1 if self.saturate else self.sum_bits
@@ -280,7 +317,8 @@ class ControlSpec:
     """Loop counters and handshakes of a core.
 
     ``build_stages`` registers stand between the activation stream and fetch, ``tile_stages``
-    between fetch and accumulation. With ``special`` a flag goes along with every activation beat.
+    between fetch and accumulation, ``add_stages`` in the adder that accumulates. With ``special`` a
+    flag goes along with every activation beat, with ``exponent_bits`` its exponent too.
     """
 
     reuse: int
@@ -288,52 +326,29 @@ class ControlSpec:
     out_tile_bits: int
     build_stages: int
     tile_stages: int
+    add_stages: int = 0
     special: bool = False
+    exponent_bits: int = 0
 
     @property
     def module_name(self) -> str:
         special = "_special" if self.special else ""
+        if self.exponent_bits:
+            special += f"_e{self.exponent_bits}"
+        adder = f"_a{self.add_stages}" if self.add_stages else ""
         return (
             f"control_d{self.reuse}_i{self.in_tile_bits}_o{self.out_tile_bits}"
-            f"_b{self.build_stages}_t{self.tile_stages}{special}"
+            f"_b{self.build_stages}_t{self.tile_stages}{adder}{special}"
         )
+
+    @property
+    def wait_bits(self) -> int:
+        """Width of the count of slots that an n-tile waits for sums still being added."""
+        return self.add_stages.bit_length()
 
     @property
     def index_bits(self) -> int:
         return (self.reuse - 1).bit_length()
-
-
-@dataclass(frozen=True)
-class ToFixedSpec:
-    """One activation from floating to fixed point, in units of its format's least subnormal."""
-
-    number: FloatFormat
-
-    @property
-    def bits(self) -> int:
-        """Signed bits that hold every finite activation exactly: 41 for fp16."""
-        return self.number.fixed_bits
-
-    @property
-    def module_name(self) -> str:
-        return f"to_fixed_{self.number.name}"
-
-
-@dataclass(frozen=True)
-class FromFixedSpec:
-    """One output from fixed point of ``bits`` bits to floating point, rounded once."""
-
-    number: FloatFormat
-    bits: int
-
-    @property
-    def steps(self) -> int:
-        """Stages of the normalising shifter; together they shift by 2^steps - 1 bits."""
-        return (self.bits - self.number.mantissa_bits - 1).bit_length()
-
-    @property
-    def module_name(self) -> str:
-        return f"from_fixed_w{self.bits}_{self.number.name}"
 
 
 @dataclass(frozen=True)
@@ -358,7 +373,11 @@ class TableSpec:
             parts.append(build.builder)
         if not build.half and isinstance(self.fetch, FetchSpec):
             parts.append("full")
+        if build.registers:
+            parts.append(f"add{build.registers}")
         parts += [f"r{cut}" for cut in build.cuts]
+        if isinstance(self.fetch, ProductSpec) and self.fetch.registers:
+            parts.append(f"mul{self.fetch.registers}")
         if self.fetch.registered:
             parts.append("fetch_r")
         return "_".join(parts)
@@ -370,6 +389,11 @@ class PortSpec:
 
     reduce: ReduceSpec | FloatReduceSpec
     accumulate: AccumulateSpec | FloatAccumulateSpec
+
+    @property
+    def loads(self) -> int:
+        """Register stages: those of the reduction, then those of the accumulating adder."""
+        return self.reduce.loads + self.accumulate.loads
 
     @property
     def module_name(self) -> str:

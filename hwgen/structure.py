@@ -16,6 +16,7 @@ from hwgen.counts import (
     table_counts,
 )
 from hwgen.dag import sum_dag
+from hwgen.fixedspec import FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.number import FloatFormat
 from hwgen.primitive import Counts, Primitive, scaled
@@ -24,12 +25,10 @@ from hwgen.spec import (
     BuildSpec,
     ControlSpec,
     FetchSpec,
-    FromFixedSpec,
     PortSpec,
     ProductSpec,
     ReduceSpec,
     TableSpec,
-    ToFixedSpec,
 )
 
 COMPONENTS = ("build", "tables", "fetch", "reduce", "accumulate", "control", "convert")
@@ -69,16 +68,19 @@ class Structure:
             cuts = _cuts(dag.levels, c.pipeline.build)
             if not cuts or cuts[-1] != dag.levels:
                 cuts = (*cuts, dag.levels)
+        elif c.pipeline.fp_add and dag.levels:
+            cuts = ()  # The last registers in the adders hold the table.
         else:
             cuts = (0,) if c.reuse > 1 else ()
-        return BuildSpec(c.table_number, c.mu, c.book.name, c.builder_name, half, cuts)
+        registers = c.pipeline.fp_add if dag.levels else 0
+        return BuildSpec(c.table_number, c.mu, c.book.name, c.builder_name, half, cuts, registers)
 
     @cached_property
     def fetch(self) -> FetchSpec | ProductSpec:
         c = self.config
         registered = bool(c.pipeline.fetch)
         if c.kind == "multiplier":
-            return ProductSpec(c.table_number, registered)
+            return ProductSpec(c.table_number, registered, c.pipeline.fp_mul)
         return FetchSpec(
             entry_bits=self.build.output_bits,
             mu=c.mu,
@@ -97,7 +99,8 @@ class Structure:
         c = self.config
         cuts = _cuts((c.tables - 1).bit_length(), c.pipeline.reduce)
         if isinstance(c.table_number, FloatFormat):
-            return FloatReduceSpec(c.table_number, c.tables, cuts)
+            registers = c.pipeline.fp_add if c.tables > 1 else 0
+            return FloatReduceSpec(c.table_number, c.tables, cuts, registers)
         wraps = c.acc_overflow == "wrap"
         return ReduceSpec(
             terms=c.tables,
@@ -112,7 +115,9 @@ class Structure:
     def accumulate(self) -> AccumulateSpec | FloatAccumulateSpec:
         c = self.config
         if isinstance(c.table_number, FloatFormat):
-            return FloatAccumulateSpec(c.table_number, c.reuse)
+            assert c.sum_number is not None
+            registers = c.pipeline.fp_add
+            return FloatAccumulateSpec(c.sum_number, c.reuse, c.table_number, registers)
         return AccumulateSpec(
             word_bits=self.reduce.word_bits,
             carry=c.half_table,
@@ -132,29 +137,31 @@ class Structure:
             reuse=c.reuse,
             in_tile_bits=c.max_in_tiles.bit_length(),
             out_tile_bits=c.max_out_tiles.bit_length(),
-            build_stages=len(self.build.cuts),
-            tile_stages=int(self.fetch.registered) + len(self.reduce.cuts),
+            build_stages=len(self.build.stages),
+            tile_stages=self.fetch.loads + self.reduce.loads,
+            add_stages=self.accumulate.loads,
             special=c.arith == "fixed",
+            exponent_bits=c.exponent_bits,
         )
 
     @property
     def to_fixed(self) -> ToFixedSpec | None:
         """What turns each activation into fixed point, where that is needed."""
-        number = self.config.float_number
-        return None if number is None or self.config.arith != "fixed" else ToFixedSpec(number)
+        point = self.config.fixed_point
+        return None if point is None or self.config.arith != "fixed" else ToFixedSpec(point)
 
     @property
     def from_fixed(self) -> FromFixedSpec | None:
         """What rounds each output to floating point, where that is needed."""
-        number = self.config.float_number
-        if number is None or self.config.arith != "fixed":
+        number, point = self.config.sum_number, self.config.fixed_point
+        if number is None or point is None or self.config.arith != "fixed":
             return None
-        return FromFixedSpec(number, self.config.sum_bits)
+        return FromFixedSpec(number, self.config.sum_bits, point)
 
     @property
     def accumulator_latency(self) -> int:
         """R: cycles from reading an accumulator until its new value can be read."""
-        return 1
+        return self.accumulate.loads + 1
 
     @property
     def latency(self) -> int:
@@ -163,7 +170,8 @@ class Structure:
         Counted from the edge that takes the command to the edge that moves the last result, both
         included, with every stream offered from the command on and none stalling.
         """
-        return max(1, self.control.build_stages) + self.control.tile_stages + 1
+        control = self.control
+        return max(1, control.build_stages) + control.tile_stages + control.add_stages + 1
 
     @cached_property
     def counts(self) -> dict[str, Counts]:
@@ -182,15 +190,12 @@ class Structure:
 
     def _convert_counts(self) -> Counts:
         """Conversions to fixed point and back; none for integers."""
-        number = self.config.float_number
-        if number is None or self.from_fixed is None:
+        to, back, c = self.to_fixed, self.from_fixed, self.config
+        if to is None or back is None:
             return Counter()
         return Counter(
-            {
-                Primitive(f"to_fixed_{number.name}", number.fixed_bits): self.config.tile_n,
-                Primitive(f"from_fixed_{number.name}", self.from_fixed.bits): self.config.ports,
-            }
-        )
+            {Primitive(to.kind, to.bits): c.tile_n, Primitive(back.kind, back.bits): c.ports}
+        ) + Counter({Primitive("adder", back.limit_bits): 1} if c.exponent_bits else {})
 
     @property
     def total(self) -> Counts:

@@ -88,16 +88,35 @@ def unpack_fields(beats: Bytes, bits: int, count: int) -> NDArray[np.int64]:
     return fields
 
 
-def pack_acts(acts: NDArray, tile_n: int, bits: int) -> Bytes:
+def pack_acts(acts: NDArray, tile_n: int, bits: int, exponents: NDArray | None = None) -> Bytes:
     """Activation beats of a layer, padded with zeros.
 
-    acts: (T, N) integers. Returns (T · I, …): beat t·I + i holds inputs i·n … i·n + n - 1.
+    acts: (T, N) integers. exponents: (T,), at most 16 bits each: what every beat of a token has
+    above its activations.
+    Returns (T · I, …): beat t·I + i holds inputs i·n … i·n + n - 1.
     """
     tokens, features = acts.shape
     beats = -(-features // tile_n)
     padded = np.zeros((tokens, beats * tile_n), np.int16)
     padded[:, :features] = acts
-    return pack_fields(padded.reshape(tokens * beats, tile_n).view(np.uint16), bits)
+    packed = pack_fields(padded.reshape(tokens * beats, tile_n).view(np.uint16), bits)
+    if exponents is not None:
+        full = np.zeros((len(packed), beat_bytes(tile_n * bits + 16)), np.uint8)
+        full[:, : packed.shape[1]] = packed
+        put_field(full, np.repeat(exponents, beats), tile_n * bits)
+        packed = full
+    return packed
+
+
+def put_field(beats: Bytes, values: NDArray, low: int) -> None:
+    """Set one field of at most 16 bits from bit ``low`` on, which is 0 so far, in every beat.
+
+    values: (R,) unsigned integers.
+    """
+    byte, shift = divmod(low, 8)
+    word = values.astype(np.uint32) << np.uint32(shift)
+    for part in range(min(3, beats.shape[1] - byte)):
+        beats[:, byte + part] |= (word >> np.uint32(8 * part)).astype(np.uint8)
 
 
 def tile_order(groups: NDArray, tables: int, ports: int, reuse: int, padding: int) -> NDArray:

@@ -10,7 +10,8 @@ activation. With two or more non-zeros the builder decides:
   forwards, first minus inner sum being inner sum minus first where the first weight is -1.
 
 A zero group gives +0. Over the tables: level by level, 2i + (2i + 1), an odd one passes. Over the
-n-tiles: in order, the first one loaded. Every addition rounds to nearest even (`sim.golden_fp`).
+n-tiles: in order, in the accumulator's format, the first one added to -0, which changes nothing but
+that every NaN is the canonical one. Every addition rounds to nearest even (`sim.golden_fp`).
 """
 
 from __future__ import annotations
@@ -22,16 +23,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sim.golden import keys_from_weights
-from sim.golden_fp import fp_add, fp_mul
+from sim.golden_fp import convert, fp_add, fp_mul
 
 Codes = NDArray[Any]
 Signed = tuple[Codes, int]
-WIDTHS = {"fp16": 16, "bf16": 16, "fp8_e4m3": 8, "fp8_e5m2": 8}
+WIDTHS = {"fp16": 16, "bf16": 16, "fp8_e4m3": 8, "fp8_e5m2": 8, "fp32": 32}
 
 
 def code_type(number: str) -> type[np.unsignedinteger[Any]]:
     """The unsigned integer that holds a code of ``number``."""
-    return np.uint16 if WIDTHS[number] == 16 else np.uint8
+    kinds: dict[int, type[np.unsignedinteger[Any]]] = {8: np.uint8, 16: np.uint16, 32: np.uint32}
+    return kinds[WIDTHS[number]]
 
 
 def matmul(
@@ -43,13 +45,15 @@ def matmul(
     mu: int,
     builder: str,
     product: bool = False,
+    sums: str | None = None,
 ) -> NDArray[np.int64]:
     """Codes of the rounded products of a layer.
 
     acts: (T, N) codes of ``number``.
     weights: (M, N) integers -1, 0, +1; with ``product`` codes of ``number``.
     tables, mu: of the core; an n-tile holds tables · mu inputs. builder: as above.
-    Returns (T, M) int64 codes; every NaN that came out of an addition is the canonical one.
+    sums: format of the accumulators and of what is returned; default ``number``.
+    Returns (T, M) int64 codes; every NaN is the canonical one.
     """
     kind = code_type(number)
     codes = np.asarray(acts).astype(kind)
@@ -68,9 +72,11 @@ def matmul(
         odd = level[-1:] if len(level) % 2 else []
         pairs = zip(level[::2], level[1::2], strict=False)
         level = [fp_add(number, left, right) for left, right in pairs] + odd
-    total = level[0][..., 0]
-    for tile in range(1, tiles):
-        total = fp_add(number, total, level[0][..., tile])
+    sums = sums or number
+    addends = level[0] if sums == number else convert(level[0], number, sums)
+    total = np.full((tokens, outs), 1 << (WIDTHS[sums] - 1), code_type(sums))
+    for tile in range(tiles):
+        total = fp_add(sums, total, addends[..., tile])
     return total.astype(np.int64)
 
 

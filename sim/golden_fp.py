@@ -83,6 +83,19 @@ def fp_mul(name: str, a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
         return np.where(tiny, np.where(tiny, units, 0).astype(np.uint16) | sign, rounded)
 
 
+def convert(codes: ArrayLike, source: str, target: str) -> NDArray[Any]:
+    """Codes of the same numbers in another format, rounded to nearest even if need be.
+
+    codes: of the format ``source``. Returns codes of ``target``; every NaN is the canonical one.
+
+    >>> hex(convert(np.uint16(0x0001), "fp16", "fp32"))  # 2^-24
+    '0x33800000'
+    """
+    narrow, wide = _FORMATS[source], _FORMATS[target]
+    with np.errstate(all="ignore"):
+        return _narrow(wide, _widen(narrow, codes).astype(np.float64))
+
+
 def _widen(golden: _Golden, codes: ArrayLike) -> NDArray[Any]:
     codes = np.asarray(codes)
     if codes.dtype != golden.code:

@@ -8,11 +8,14 @@ from hwgen.config import CoreConfig
 from sim import golden, golden_fixed, golden_float
 
 
-def reference(config: CoreConfig, acts: NDArray, weights: NDArray) -> NDArray:
+def reference(
+    config: CoreConfig, acts: NDArray, weights: NDArray, exponents: NDArray | None = None
+) -> NDArray:
     """Outputs (T, M) int64 of a layer on a core: sums, or codes of floating-point ones.
 
     acts: (T, N) of the core's type, codes if it is floating-point.
     weights: (M, N) ternary; for kind multiplier of the activations' type.
+    exponents: (T,) of the tokens, for a core with ``fixed_bits``.
     """
     if config.arith == "float":
         return golden_float.matmul(
@@ -23,9 +26,17 @@ def reference(config: CoreConfig, acts: NDArray, weights: NDArray) -> NDArray:
             mu=config.mu,
             builder=config.builder_name,
             product=config.kind == "multiplier",
+            sums=config.sum_format,
         )
     if config.arith == "fixed":
-        return golden_fixed.matmul(acts, weights, config.act)
+        return golden_fixed.matmul(
+            acts,
+            weights,
+            config.act,
+            sums=config.sum_format,
+            bits=config.fixed_bits,
+            exponents=exponents,
+        )
     if config.acc_overflow is not None:
         return golden.accumulate(acts, weights, config.tile_n, config.sum_bits, config.acc_overflow)
     return golden.matmul(acts, weights)

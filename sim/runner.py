@@ -60,11 +60,14 @@ class Stalls:
 class Work:
     """One layer to run: acts (T, N) of the core's type (codes, if floating) and weights (M, N).
 
-    Weights are ternary, or for kind multiplier any of the activations' type.
+    Weights are ternary, or for kind multiplier any of the activations' type. ``exponents`` (T,) are
+    those of the tokens, for a core with ``fixed_bits`` and for no other
+    (`sim.golden_fixed.token_exponents`).
     """
 
     acts: NDArray
     weights: NDArray
+    exponents: NDArray | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,14 @@ class Packed:
 class Result:
     """What came out: one (T, M) int64 array per piece of work, and what it took.
 
+    errors: for each piece of work the tokens (T,) whose results carried the error flag; none from a
+    core without.
     cycles: from the edge that takes the first command to the one that moves the last result.
     copy_seconds: the part of run_seconds that moved beats to and from the model and outputs back.
     """
 
     outputs: list[NDArray[np.int64]]
+    errors: list[NDArray[np.bool_]]
     cycles: int
     run_seconds: float
     copy_seconds: float
@@ -135,7 +141,11 @@ class CoreModel:
             started = time.perf_counter()
             keys.append(self._pack_keys(piece.weights))
             key_seconds += time.perf_counter() - started
-            acts.append(beats.pack_acts(piece.acts, self.tile_n, self._fields["acts"]["bits"]))
+            acts.append(
+                beats.pack_acts(
+                    piece.acts, self.tile_n, self._fields["acts"]["bits"], piece.exponents
+                )
+            )
             for first in range(0, tokens, MAX_TOKENS):
                 count = min(MAX_TOKENS, tokens - first)
                 runs.append(
@@ -199,9 +209,11 @@ class CoreModel:
         ran = time.perf_counter()
         self._check_complete(job, packed)
         outputs = self._unpack(sums, packed)
+        errors = self._errors(sums, packed)
         unpacked = time.perf_counter()
         return Result(
             outputs=outputs,
+            errors=errors,
             cycles=job.cycles,
             run_seconds=unpacked - started,
             copy_seconds=job.copy_seconds + unpacked - ran,
@@ -225,8 +237,35 @@ class CoreModel:
             if found > most:
                 raise ValueError(f"{name} {found} is more than the core's max_{name} {most}")
         _check_range("activations", acts, field["bits"], field["signed"])
+        self._check_exponents(piece)
         if self.kind == "multiplier":
             _check_range("weights", weights, field["bits"], field["signed"])
+
+    def _check_exponents(self, piece: Work) -> None:
+        field, found = self._fields.get("exponent"), piece.exponents
+        if field is None:
+            if found is not None:
+                raise ValueError("exponents belong to cores with fixed_bits, not to this one")
+            return
+        if found is None or found.shape != piece.acts.shape[:1]:
+            shape = None if found is None else found.shape
+            raise ValueError(f"exponents should be ({len(piece.acts)},), one a token, not {shape}")
+        if found.min() < 1 or found.max() >= 1 << field["bits"]:
+            highest = (1 << field["bits"]) - 1
+            raise ValueError(
+                f"exponents should lie in 1 … {highest}, not {found.min()} … {found.max()}"
+            )
+
+    def _errors(self, sums: NDArray[np.uint8], packed: Packed) -> list[NDArray[np.bool_]]:
+        if "error" not in self._fields:
+            return [np.zeros(tokens, np.bool_) for tokens, _, _ in packed.shapes]
+        byte, shift = divmod(self._fields["error"]["low"], 8)
+        flags = (sums[:, byte] >> shift) & 1 == 1
+        ends = np.cumsum([tokens * -(-outs // self.ports) for tokens, _, outs in packed.shapes])
+        errors: list[NDArray[np.bool_]] = []
+        for part, (tokens, _, _) in zip(np.split(flags, ends[:-1]), packed.shapes, strict=True):
+            errors.append(np.any(part.reshape(tokens, -1), axis=1))
+        return errors
 
     def _pack_keys(self, weights: NDArray) -> NDArray[np.uint8]:
         bits = self._fields["keys"]["bits"]

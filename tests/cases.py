@@ -164,6 +164,7 @@ CASES: dict[str, CoreConfig] = {
         kind="lut",
         act="fp8_e4m3",
         arith="float",
+        sum_format="fp8_e4m3",
         mu=4,
         tables=2,
         ports=2,
@@ -173,13 +174,80 @@ CASES: dict[str, CoreConfig] = {
         pipeline=Pipeline(build=1, fetch=1, reduce=1),
     ),
     "lut_fp8_e5m2_float_naive": CoreConfig(
-        kind="lut", act="fp8_e5m2", arith="float", mu=3, tables=1, ports=3, builder="naive"
+        kind="lut",
+        act="fp8_e5m2",
+        arith="float",
+        sum_format="fp8_e5m2",
+        mu=3,
+        tables=1,
+        ports=3,
+        builder="naive",
     ),
     "signflip_bf16_float_d3": CoreConfig(
         kind="signflip", act="bf16", arith="float", tables=5, ports=2, reuse=3
     ),
+    "lut_bf16_aligned_d2": CoreConfig(
+        kind="lut", act="bf16", arith="fixed", fixed_bits=24, mu=2, tables=3, ports=2, reuse=2
+    ),
+    "signflip_fp16_aligned_pipelined_to_fp32": CoreConfig(
+        kind="signflip",
+        act="fp16",
+        arith="fixed",
+        fixed_bits=12,
+        sum_format="fp32",
+        tables=5,
+        ports=2,
+        pipeline=Pipeline(fetch=1, reduce=2),
+    ),
+    "lut_fp8_e4m3_fixed_to_fp16": CoreConfig(
+        kind="lut", act="fp8_e4m3", arith="fixed", sum_format="fp16", mu=2, tables=2, ports=3
+    ),
+    # Adders with registers: accumulators of latency R against blocks of D tiles.
+    "lut_fp16_float_d1_r3": CoreConfig(
+        kind="lut",
+        act="fp16",
+        arith="float",
+        sum_format="fp32",
+        mu=2,
+        tables=3,
+        ports=2,
+        pipeline=Pipeline(fp_add=2),
+    ),
+    "lut_fp8_e5m2_float_full_d2_r2_to_bf16": CoreConfig(
+        kind="lut",
+        act="fp8_e5m2",
+        arith="float",
+        sum_format="bf16",
+        mu=3,
+        tables=2,
+        ports=2,
+        reuse=2,
+        table="full",
+        storage="registers",
+        pipeline=Pipeline(build=1, fetch=1, reduce=1, fp_add=1),
+    ),
+    "signflip_fp8_e4m3_float_d7_r5": CoreConfig(
+        kind="signflip",
+        act="fp8_e4m3",
+        arith="float",
+        sum_format="fp16",
+        tables=5,
+        ports=1,
+        reuse=7,
+        pipeline=Pipeline(fp_add=4),
+    ),
+    "multiplier_fp8_e4m3_float_d3_r4": CoreConfig(
+        kind="multiplier",
+        act="fp8_e4m3",
+        arith="float",
+        sum_format="fp8_e4m3",
+        tables=3,
+        ports=2,
+        reuse=3,
+        pipeline=Pipeline(fetch=1, fp_add=3, fp_mul=2),
+    ),
     "multiplier_fp8_e5m2_float": CoreConfig(
-        kind="multiplier", act="fp8_e5m2", arith="float", tables=3, ports=2
+        kind="multiplier", act="fp8_e5m2", arith="float", sum_format="fp8_e5m2", tables=3, ports=2
     ),
 }
 """Cores by name."""

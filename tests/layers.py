@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hwgen.config import CoreConfig
 from hwgen.number import FloatFormat
 from sim.cycles import Run
+from sim.golden_fixed import token_exponents
 from sim.reference import reference
 from sim.runner import Work
 
@@ -62,14 +63,20 @@ def _float_layer(
         weights[::2] = 1
     if extreme:
         codes = rng.choice([0, 1, number.largest - 1, number.largest], (tokens, features))
-        return Work((codes | (signs * rng.integers(0, 2))).astype(np.uint16), weights)
-    codes = rng.integers(0, number.largest, (tokens, features), endpoint=True)
-    return Work((codes | signs).astype(np.uint16), weights)
+        codes |= signs * rng.integers(0, 2)
+    else:
+        codes = rng.integers(0, number.largest, (tokens, features), endpoint=True) | signs
+    acts = codes.astype(np.uint16)
+    if not config.exponent_bits:
+        return Work(acts, weights)
+    exponents = token_exponents(acts, config.act)
+    exponents[1::2] += np.minimum(rng.integers(0, 3), number.highest_field - exponents[1::2])
+    return Work(acts, weights, exponents)
 
 
 def expected(config: CoreConfig, work: Work) -> NDArray[np.int64]:
     """Golden's outputs."""
-    return reference(config, work.acts, work.weights)
+    return reference(config, work.acts, work.weights, work.exponents)
 
 
 def runs(work: Iterable[Work]) -> list[Run]:

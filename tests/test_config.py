@@ -16,8 +16,8 @@ LUT = "kind: lut\ntables: 2\nports: 2\n"
 SIGNFLIP = "kind: signflip\ntables: 2\nports: 2\n"
 MULTIPLIER = "kind: multiplier\ntables: 2\nports: 2\n"
 KEYS = (
-    "format, name, kind, act, arith, codebook, mu, tables, ports, reuse, table, storage, builder, "
-    "pipeline, acc_bits, acc_overflow, max_in_features, max_out_features"
+    "format, name, kind, act, arith, fixed_bits, sum_format, codebook, mu, tables, ports, reuse, "
+    "table, storage, builder, pipeline, acc_bits, acc_overflow, max_in_features, max_out_features"
 )
 NAME_RULE = "should be a Verilog identifier (letters, digits, _; no keyword)"
 
@@ -44,7 +44,7 @@ FIELD_FAULTS = {
     ),
     "unknown_nested_far": (
         LUT + "pipeline: {zzz: 1}\n",
-        "unknown key 'pipeline.zzz'; known: build, fetch, reduce",
+        "unknown key 'pipeline.zzz'; known: build, fetch, reduce, fp_add, fp_mul",
     ),
     "key_not_a_string": (LUT + "1: 2\n", "1: keys should be strings, not 1"),
     "format": (
@@ -100,6 +100,8 @@ RANGES = {
     "pipeline.build": (0, 8),
     "pipeline.fetch": (0, 1),
     "pipeline.reduce": (0, 12),
+    "pipeline.fp_add": (0, 4),
+    "pipeline.fp_mul": (0, 4),
 }
 COMBINATIONS = {
     "build_cuts_of_wires": (
@@ -336,6 +338,9 @@ def test_the_shared_cases_cover_every_axis():
     assert {core.pipeline.build for core in cores} >= {0, 1, 2, 3}
     assert {core.pipeline.fetch for core in cores} == {0, 1}
     assert {core.pipeline.reduce for core in cores} >= {0, 1, 2, 3}
+    assert {core.pipeline.fp_add for core in cores} == {0, 1, 2, 3, 4}
+    assert {core.pipeline.fp_mul for core in cores} >= {0, 2}
+    assert {core.sum_format for core in cores} >= {None, "fp16", "bf16", "fp32"}
     assert {core.acc_overflow for core in cores} == {None, "wrap", "saturate"}
     assert {2, 16} <= {core.number.bits for core in cores}
     assert {1, 3, 5, 7} <= {core.tables for core in cores}
@@ -355,8 +360,55 @@ FLOAT_FAULTS = {
         "fixed point; should be lut or signflip, not 'multiplier'",
     ),
     "fixed_bf16": (
-        "kind: lut\nact: bf16\narith: fixed\ntables: 1\nports: 1\n",
-        "arith: bf16 would need 262 bits of fixed point; should be float, not 'fixed'",
+        FLOAT.replace("fp16", "bf16") + "arith: fixed\n",
+        "fixed_bits: is required: 262 bits would hold every bf16 exactly, at most 128 are "
+        "possible; add fixed_bits: 24, say, which aligns every token to the exponent that comes "
+        "with it",
+    ),
+    "fixed_bits_too_many": (
+        FLOAT.replace("fp16", "bf16") + "arith: fixed\nfixed_bits: 129\n",
+        "fixed_bits: should be at most 128, not 129",
+    ),
+    "fixed_bits_too_few": (
+        FLOAT.replace("fp16", "bf16") + "arith: fixed\nfixed_bits: 8\n",
+        "fixed_bits: should hold sign and significand of bf16, at least 9 bits, not 8",
+    ),
+    "fixed_bits_more_than_exact": (
+        FLOAT + "arith: fixed\nfixed_bits: 41\n",
+        "fixed_bits: 41 bits hold every fp16 exactly; remove it, not 41",
+    ),
+    "fixed_bits_of_float": (
+        FLOAT + "arith: float\nfixed_bits: 24\n",
+        "fixed_bits: belongs to arith: fixed; remove it",
+    ),
+    "fixed_bits_of_integers": (
+        "kind: lut\nfixed_bits: 24\ntables: 1\nports: 1\n",
+        "fixed_bits: belongs to floating-point activations, not to int8; remove it",
+    ),
+    "fp8_sums_by_default": (
+        FLOAT.replace("fp16", "fp8_e4m3") + "arith: float\n",
+        "sum_format: is required for arith: float on fp8_e4m3, in which the sum of a few "
+        "activations overflows; add sum_format: fp16, or another that holds your sums",
+    ),
+    "sum_format_too_narrow": (
+        FLOAT + "arith: float\nsum_format: bf16\n",
+        "sum_format: should hold every number of fp16 (fp16, fp32), not 'bf16'",
+    ),
+    "sum_format_unknown": (
+        FLOAT + "arith: float\nsum_format: fp64\n",
+        "sum_format: should be one of fp16, bf16, fp8_e4m3, fp8_e5m2, fp32, not 'fp64'",
+    ),
+    "sum_format_of_integers": (
+        "kind: lut\nsum_format: fp32\ntables: 1\nports: 1\n",
+        "sum_format: belongs to floating-point activations, not to int8; remove it",
+    ),
+    "fp_add_of_fixed": (
+        FLOAT + "arith: fixed\npipeline: {fp_add: 2}\n",
+        "pipeline.fp_add: belongs to arith: float; should be 0, not 2",
+    ),
+    "fp_mul_of_tables": (
+        FLOAT + "arith: float\npipeline: {fp_mul: 1}\n",
+        "pipeline.fp_mul: belongs to multiplier cores with arith: float; should be 0, not 1",
     ),
     "fixed_acc_bits": (
         FLOAT + "arith: fixed\nacc_bits: 60\n",

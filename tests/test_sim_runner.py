@@ -90,17 +90,87 @@ def random_core(rng: np.random.Generator) -> CoreConfig:
         return config
 
 
+def random_float_core(rng: np.random.Generator) -> CoreConfig:
+    """A small core drawn from every axis of floating-point activations, as above."""
+    while True:
+        kind = str(rng.choice(["lut", "lut", "signflip", "multiplier"]))
+        act = str(rng.choice(["fp16", "bf16", "fp8_e4m3", "fp8_e5m2"]))
+        arith = str(rng.choice(["float", "float", "fixed"]))
+        core: dict[str, object] = {
+            "kind": kind,
+            "act": act,
+            "arith": arith,
+            "sum_format": str(rng.choice([act, "fp16", "bf16", "fp32"])),
+            "tables": int(rng.integers(1, 6)),
+            "ports": int(rng.integers(1, 4)),
+            "reuse": int(rng.integers(1, 7)),
+        }
+        build = add = mul = 0
+        if kind == "lut":
+            storage = str(rng.choice(["wires", "registers"]))
+            core |= {
+                "mu": int(rng.integers(1, 5)),
+                "table": str(rng.choice(["half", "full"])),
+                "storage": storage,
+                "builder": str(rng.choice(["minimal", "chain", "naive"])),
+            }
+            build = int(rng.integers(0, 4)) if storage == "registers" else 0
+        if arith == "float":
+            add = int(rng.integers(0, 5))
+            mul = int(rng.integers(0, 5)) if kind == "multiplier" else 0
+        elif rng.random() < 0.7:
+            core["fixed_bits"] = int(rng.integers(8, 40))
+        fetch, reduce = (int(rng.integers(0, most)) for most in (2, 4))
+        core["pipeline"] = Pipeline(build=build, fetch=fetch, reduce=reduce, fp_add=add, fp_mul=mul)
+        try:
+            return CoreConfig.model_validate(core)
+        except ValueError:
+            continue
+
+
+@pytest.mark.parametrize("draw", [random_core, random_float_core])
 @pytest.mark.parametrize("seed", range(6))
-def test_random_cores(seed):
-    config = random_core(np.random.default_rng([seed, 2604]))
+def test_random_cores(seed, draw):
+    config = draw(np.random.default_rng([seed, 2604]))
     assert check(config, seed) > 0
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("draw", [random_core, random_float_core])
 @pytest.mark.parametrize("seed", range(100, 220))
-def test_many_random_cores(seed):
-    config = random_core(np.random.default_rng([seed, 2604]))
+def test_many_random_cores(seed, draw):
+    config = draw(np.random.default_rng([seed, 2604]))
     assert check(config, seed) > 0
+
+
+@pytest.mark.parametrize("reuse", [1, 2, 4, 5, 6])
+def test_n_tiles_wait_for_an_accumulator_of_latency_5(reuse):
+    """Blocks smaller than, equal to and larger than R = 5, last blocks of every size below it."""
+    config = CoreConfig(
+        kind="signflip",
+        act="fp8_e5m2",
+        arith="float",
+        sum_format="fp16",
+        tables=2,
+        ports=1,
+        reuse=reuse,
+        pipeline=Pipeline(fp_add=4),
+    )
+    assert structure(config).accumulator_latency == 5
+    model = compiled(config)
+    rng = np.random.default_rng(7)
+    for outs in range(1, 2 * reuse + 1):
+        work = random_work(config, rng, [(2, 7, outs), (1, 2, outs), (1, 5, 1)])
+        result = model.run(work)
+        sizes = [min(reuse, outs - first) for first in range(0, outs, reuse)]
+        by_hand = sum(2 * (3 * max(size, 5) + size) + size for size in sizes) + 2 * 5 + 1
+        assert result.cycles == by_hand + structure(config).latency
+        assert result.cycles == total_cycles(structure(config), runs(work))
+        for piece, got in zip(work, result.outputs, strict=True):
+            np.testing.assert_array_equal(got, expected(config, piece))
+        stalled = model.run(work, STALLS["all"], seed=outs)
+        for got, again in zip(result.outputs, stalled.outputs, strict=True):
+            np.testing.assert_array_equal(got, again)
 
 
 def test_one_model_runs_again_with_nothing_left_over():

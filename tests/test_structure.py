@@ -7,13 +7,15 @@ from collections import Counter
 
 import pytest
 
+from hwgen.config import CoreConfig
 from hwgen.emit import emit
+from hwgen.primitive import Primitive
 from hwgen.structure import structure
 from tests.cases import CASES
 from tests.netlist import read
 
 ADDERS = ("adder", "adder_carry", "negate")
-UNITS = r"(to|from)_fixed_|^fp_(add|mul)_"
+UNITS = r"(to|from)_fixed_|^fp_(add|mul|widen)_"
 """Modules that are primitives of their own."""
 REGISTERS = {
     "$dff": "register",
@@ -48,15 +50,29 @@ def test_floating_point_units(config):
     """Adders, multipliers and conversions, as instances of their modules."""
     found: Counter[str] = Counter()
     for module in emit(config).manifest["modules"]:
-        if match := re.match(r"(fp_add|fp_mul|to_fixed)_(\w+)", module["name"]):
-            found[match[0]] += module["instances"]
-        elif match := re.match(r"from_fixed_w\d+_(\w+)", module["name"]):
-            found[f"from_fixed_{match[1]}"] += module["instances"]
+        if re.match(r"fp_|(to|from)_fixed_", module["name"]) and not wires(module["name"]):
+            found[module["name"]] += module["instances"]
     expected: Counter[str] = Counter()
     for primitive, number in structure(config).total.items():
-        if re.match(r"fp_|\w+_fixed_", primitive.kind):
-            expected[primitive.kind] += number
+        if re.match(r"fp_|to_|from_", primitive.kind):
+            expected[unit_name(config, primitive)] += number
     assert found == expected
+
+
+def wires(name: str) -> bool:
+    return name in {"fp_widen_bf16_fp32", "fp_widen_fp8_e5m2_fp16"}
+
+
+def unit_name(config: CoreConfig, primitive: Primitive) -> str:
+    """The module of a floating-point primitive, by its kind, width and stages."""
+    if primitive.kind.startswith("fp_"):
+        return primitive.kind + (f"_r{primitive.fan_in - 1}" if primitive.fan_in > 1 else "")
+    point = config.act + (f"_w{config.fixed_bits}" if config.fixed_bits else "")
+    if primitive.kind.startswith("to_"):
+        assert primitive.width == (config.fixed_bits or config.float_number.fixed_bits)
+        return f"to_fixed_{point}"
+    to = f"_to_{config.sum_format}" if config.sum_format else ""
+    return f"from_fixed_w{primitive.width}_{point}{to}"
 
 
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
@@ -64,7 +80,7 @@ def test_flip_flops_by_kind(config, tmp_path):
     passes = ("proc", "opt_expr", "opt_dff", "opt_clean")
     netlist = netlist_of(config, tmp_path, passes)
     found: Counter[str] = Counter()
-    for (kind, width), number in netlist.cells().items():
+    for (kind, width), number in netlist.cells(without=UNITS).items():
         if kind in REGISTERS:
             found[REGISTERS[kind]] += width * number
         assert "dff" not in kind or kind in REGISTERS

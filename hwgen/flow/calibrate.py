@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from costmodel.synth import GENERIC_LIBERTY
 from costmodel.technology import TECH_DIR, Technology, load_technology
 from hwgen.config import ConfigError
 from hwgen.files import write_atomically
+from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
+from hwgen.floatspec import WidenSpec
 from hwgen.fpspec import FpAddSpec, FpMulSpec
-from hwgen.number import FLOATS
-from hwgen.primitive import Primitive
+from hwgen.number import FLOATS, FloatFormat
+from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 from hwgen.rtl.base import Emission, Unit
 from hwgen.rtl.fixed import FromFixed, ToFixed
+from hwgen.rtl.floating import Widen
 from hwgen.rtl.fp import FpAdd, FpMul
-from hwgen.spec import FromFixedSpec, ToFixedSpec
 
 
 def calibrate(
@@ -47,19 +50,58 @@ def calibrate(
 
 def generated(primitive: Primitive) -> tuple[str, str]:
     """RTLIL and name of a floating-point unit or conversion, as the generator builds it."""
-    first, second, name = primitive.kind.split("_", 2)
-    number = FLOATS[name]
-    units: dict[str, Callable[[], Unit[Any]]] = {
-        "to_fixed": lambda: ToFixed(ToFixedSpec(number)),
-        "from_fixed": lambda: FromFixed(FromFixedSpec(number, primitive.width)),
-        "fp_add": lambda: FpAdd(FpAddSpec(number, 0)),
-        "fp_mul": lambda: FpMul(FpMulSpec(number, 0)),
-    }
-    unit = units[f"{first}_{second}"]()
+    unit = UNITS[primitive.kind](primitive.width, primitive.fan_in)
     emission = Emission()
     Fragment.get(unit, emission)
     module = emission.modules[unit.spec.module_name]
     return module.rtlil, module.name
+
+
+Maker = Callable[[int, int], Unit[Any]]
+"""What makes a unit from the width and the fan-in of its primitive."""
+SUM_GROWTH = 16
+"""Bits by which an aligned sum is wider than its activations where its conversion is measured."""
+
+
+def _add(number: FloatFormat, width: int, stages: int) -> Unit[Any]:
+    return FpAdd(FpAddSpec(number, stages - 1))
+
+
+def _mul(number: FloatFormat, width: int, stages: int) -> Unit[Any]:
+    return FpMul(FpMulSpec(number, stages - 1))
+
+
+def _to_fixed(number: FloatFormat, aligned: bool, width: int, _: int) -> Unit[Any]:
+    return ToFixed(ToFixedSpec(FixedPoint(number, width if aligned else None)))
+
+
+def _from_fixed(
+    number: FloatFormat, aligned: bool, target: FloatFormat, width: int, _: int
+) -> Unit[Any]:
+    point = FixedPoint(number, width - SUM_GROWTH if aligned else None)
+    return FromFixed(FromFixedSpec(target, width, point))
+
+
+def _widen(spec: WidenSpec, width: int, _: int) -> Unit[Any]:
+    return Widen(spec)
+
+
+def _units() -> dict[str, Maker]:
+    units: dict[str, Maker] = {f"fp_add_{f.name}": partial(_add, f) for f in FLOATS.values()}
+    for name in ACT_FLOATS:
+        f = FLOATS[name]
+        units[f"fp_mul_{name}"] = partial(_mul, f)
+        for how in ("aligned", "fixed") if name in EXACT_FLOATS else ("aligned",):
+            aligned = how == "aligned"
+            units[f"to_{how}_{name}"] = partial(_to_fixed, f, aligned)
+            for to in TARGETS[name]:
+                units[f"from_{how}_{name}_{to}"] = partial(_from_fixed, f, aligned, FLOATS[to])
+    for spec in WIDENINGS:
+        units[spec.module_name] = partial(_widen, spec)
+    return units
+
+
+UNITS = _units()
 
 
 def as_yaml(technology: Technology) -> str:

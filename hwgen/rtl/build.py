@@ -7,6 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hwgen.dag import Sum
+from hwgen.floatspec import Stage
 from hwgen.number import FloatFormat
 from hwgen.rtl.base import Unit
 from hwgen.rtl.floating import fp_sum
@@ -24,16 +25,17 @@ def table_layout(spec: BuildSpec) -> data.StructLayout:
 class Build(Unit[BuildSpec]):
     """Every entry of one table from ``mu`` activations; or, without sums, the activations held.
 
-    Latency: one cycle for each cut of the spec, combinational without any. A register loads when
-    its ``load`` bit is set and holds otherwise (an enable costs about 40 % of a flip-flop's area;
-    reset none, since data registers have none). Exact: no entry overflows.
+    Latency: one cycle for each stage of the spec, combinational without any: after some levels of
+    adders, and inside the adders of floating-point numbers. A register loads when its ``load`` bit
+    is set and holds otherwise (an enable costs about 40 % of a flip-flop's area; reset none, since
+    data registers have none). Exact: no entry overflows; floating-point sums round.
 
     Members
     -------
     acts : In(mu x number)
         Element 0 in the least significant bits.
-    load : In(number of cuts), absent without cuts
-        Bit s loads the registers of cut s, the first one nearest to ``acts``.
+    load : In(number of stages), absent without
+        Bit s loads the registers of stage s, the first one nearest to ``acts``.
     entries : Out({entry_i: signed(output_bits[i])})
         Entry i is the sum of the codebook's entry i; a full table goes on with their negatives.
     """
@@ -42,7 +44,7 @@ class Build(Unit[BuildSpec]):
         self.summary = (
             f"Sums of {spec.mu} {spec.number.name} activations: {len(spec.outputs)} entries from "
             f"{len(spec.dag.sums)} adders ({spec.builder}), {spec.dag.levels} adder levels, "
-            f"{len(spec.cuts)} register stages."
+            f"{len(spec.stages)} register stages."
             if spec.dag.sums
             else f"Holds {spec.mu} {spec.number.name} activations while they serve their tiles."
         )
@@ -50,28 +52,34 @@ class Build(Unit[BuildSpec]):
             "acts": In(data.ArrayLayout(act_shape(spec.number), spec.mu)),
             "entries": Out(table_layout(spec)),
         }
-        if spec.cuts:
-            members["load"] = In(len(spec.cuts))
+        if spec.stages:
+            members["load"] = In(len(spec.stages))
         super().__init__(spec, members)
 
     def body(self) -> Module:
         spec = self.spec
         m = Module()
         live: dict[int, Value] = {j: self.acts[j] for j in range(spec.mu)}
-        done = 0
-        for stage, cut in enumerate([*spec.cuts, spec.dag.levels]):
+        for level in range(spec.dag.levels + 1):
+            inner = [i for i, s in enumerate(spec.stages) if s.level == level and s.inner]
+            loads = Cat(self.load[i] for i in inner)
+            operands = live
+            for i in inner:  # What the level does not add waits for it.
+                live = self._register(m, i, live)
             for position, step in enumerate(spec.dag.sums):
                 reference = spec.mu + position
-                if done < spec.dag.depth[reference] <= cut:
-                    live[reference] = self._sum(m, reference, step, live)
-            done = cut
-            if stage < len(spec.cuts):
-                live = self._register(m, stage, cut, live)
+                if spec.dag.depth[reference] == level:
+                    source = live if step.left is None else operands
+                    live[reference] = self._sum(m, reference, step, source, loads)
+            if (after := Stage(level, 0)) in spec.stages:
+                live = self._register(m, spec.stages.index(after), live)
         entries = [live[output] for output in spec.outputs]
         m.d.comb += self.entries.as_value().eq(Cat(*entries))
         return m
 
-    def _sum(self, m: Module, reference: int, step: Sum, live: dict[int, Value]) -> Value:
+    def _sum(
+        self, m: Module, reference: int, step: Sum, live: dict[int, Value], loads: Value
+    ) -> Value:
         """One sum; a floating-point operand is subtracted by inverting its sign."""
         spec, name = self.spec, self._unique(reference)
         right = live[step.right]
@@ -81,7 +89,7 @@ class Build(Unit[BuildSpec]):
                 opposite = Signal(name=f"sign_{name}")
                 m.d.comb += opposite.eq(~right[-1])
                 right = Cat(right[:-1], opposite)
-            return right if left is None else fp_sum(m, name, spec.number, left, right)
+            return right if left is None else fp_sum(m, name, spec.number, left, right, loads)
         total = word(name, spec.bits(reference))
         if left is None:
             left = Const(0, 1)
@@ -91,12 +99,10 @@ class Build(Unit[BuildSpec]):
     def _unique(self, reference: int) -> str:
         return self.spec.unique_names[reference - self.spec.mu]
 
-    def _register(
-        self, m: Module, stage: int, cut: int, live: dict[int, Value]
-    ) -> dict[int, Value]:
-        """All that crosses the cut, registered."""
+    def _register(self, m: Module, stage: int, live: dict[int, Value]) -> dict[int, Value]:
+        """All that crosses a stage outside the adders, registered."""
         registers: dict[int, Value] = {}
-        for reference in self.spec.live(cut):
+        for reference in self.spec.crossing(self.spec.stages[stage]):
             source = live[reference]
             name = f"act_{reference}" if reference < self.spec.mu else self._unique(reference)
             register = data_register(f"{name}_r{stage}", len(source))

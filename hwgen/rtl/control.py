@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -23,8 +23,10 @@ class Control(Unit[ControlSpec]):
     A tile issues when a run is active, its table is there, its keys are there and the result
     stage is free or being freed; a command is taken when idle or as the last tile of the run
     before issues, so that queued runs follow without a gap. The tile pipeline moves as one: it
-    stands while a result waits. Reset are the valid bits, ``running``, and the two counters that
-    come back to 0 at the end of every run; what a command loads is not.
+    stands while a result waits. Where the accumulating adder has registers, an n-tile waits until
+    the sums that it continues are there: ``add_stages`` + 1 slots after those of the n-tile before,
+    tiles of the block included. Reset are the valid bits, ``running``, and the counters
+    that come back to 0 by themselves; what a command loads is not.
 
     Members
     -------
@@ -38,12 +40,16 @@ class Control(Unit[ControlSpec]):
         The result stream; ``last`` on a token's final beat.
     build_load : Out(build_stages), absent without build stages
         Loads of the build registers, the first one nearest to the activations.
-    tile_load : Out(tile_stages), absent without tile stages
-        Loads of the registers between fetch and accumulators.
+    tile_load : Out(tile_stages + add_stages), absent without
+        Loads of the registers between fetch and accumulators, then of those in the adder.
     first, index, write, finish : Out
-        As in Accumulate, for the tile that reaches the accumulators.
+        As in Accumulate: the first two for the tile that reaches the accumulators, the others for
+        the one whose sum is there.
     acts_special : In(1); sums_special : Out(1), only where special
         Set with an activation beat, and with the results of every block that had such a beat.
+    acts_exponent : In(exponent_bits); sums_exponent : Out(exponent_bits), absent without
+        That of an activation beat, and of the results of its block. A block whose beats differ in
+        it counts as special.
     """
 
     def __init__(self, spec: ControlSpec) -> None:
@@ -67,36 +73,42 @@ class Control(Unit[ControlSpec]):
         }
         if spec.build_stages:
             members["build_load"] = Out(spec.build_stages)
-        if spec.tile_stages:
-            members["tile_load"] = Out(spec.tile_stages)
+        if spec.tile_stages + spec.add_stages:
+            members["tile_load"] = Out(spec.tile_stages + spec.add_stages)
         if spec.reuse > 1:
             members |= {"index": Out(spec.index_bits), "finish": Out(1)}
         if spec.special:
             members |= {"acts_special": In(1), "sums_special": Out(1)}
+        if spec.exponent_bits:
+            bits = spec.exponent_bits
+            members |= {"acts_exponent": In(bits), "sums_exponent": Out(bits)}
         super().__init__(spec, members)
 
     def body(self) -> Module:
         m = Module()
         running, issue, step = signals("running", "issue", "step")
         table_valid, accept, ends_run = signals("table_valid", "accept", "ends_run")
+        waits: Value = signals("waits")[0] if self.spec.add_stages else Const(0, 1)
         m.d.comb += [
             step.eq(self.sums_ready | ~self.sums_valid),
-            self.keys_ready.eq(running & table_valid & step),
+            self.keys_ready.eq(running & table_valid & step & ~waits),
             issue.eq(self.keys_valid & self.keys_ready),
             self.command_ready.eq(ends_run | ~running),
             accept.eq(self.command_valid & self.command_ready),
         ]
         with m.If(self.command_ready):
             m.d.sync += running.eq(self.command_valid)
-        tag, leaves_table = self._count(m, accept, issue, ends_run)
+        tag, leaves_table, tiles = self._count(m, accept, issue, ends_run)
+        self._wait(m, waits, step, leaves_table & ~tag["last_in"], tiles)
         self._build_stages(m, table_valid, leaves_table, tag)
         self._tile_stages(m, issue, step, tag)
         return m
 
     def _count(
         self, m: Module, accept: Signal, issue: Signal, ends_run: Signal
-    ) -> tuple[dict[str, Value], Signal]:
-        """The loop nest: the tag of the tile that issues, and whether its table is done with.
+    ) -> tuple[dict[str, Value], Signal, Value]:
+        """The loop nest: the tag of the tile that issues, whether its table is done with, and then
+        the tiles of its block.
 
         ``in_tile`` and ``index`` come back to 0 at the end of every run by themselves.
         """
@@ -123,6 +135,7 @@ class Control(Unit[ControlSpec]):
             ends_token.eq(ends_block & last_block),
             ends_run.eq(ends_token & (tokens_after == 0)),
         ]
+        tiles: Value = Const(1)
         if spec.reuse == 1:
             m.d.comb += last_block.eq(tiles_after == 0)
         else:
@@ -137,7 +150,7 @@ class Control(Unit[ControlSpec]):
             ]
             with m.If(issue):
                 m.d.sync += index.eq(Mux(last_tile, 0, next_index[: spec.index_bits]))
-            tag["index"] = index
+            tag["index"], tiles = index, next_index
         with m.If(accept):
             m.d.sync += [
                 in_tiles.eq(self.command.in_tiles),
@@ -152,20 +165,40 @@ class Control(Unit[ControlSpec]):
                 m.d.sync += tokens_left.eq(tokens_after)
         with m.If(leaves_table):
             m.d.sync += in_tile.eq(Mux(last_in, 0, next_in_tile))
-        return tag, leaves_table
+        return tag, leaves_table, tiles
 
-    def _carry_special(self, m: Module, tag: dict[str, Value]) -> None:
-        """The special flag of the table that is being fetched from, as a tag of its tiles."""
-        spec = self.spec
-        if not spec.special:
+    def _wait(
+        self, m: Module, waits: Value, step: Signal, ends_in_tile: Value, tiles: Value
+    ) -> None:
+        """Slots between n-tiles of fewer tiles than the accumulating adder has stages."""
+        stages = self.spec.add_stages
+        if not stages:
             return
-        special: Value = self.acts_special
-        for stage in range(spec.build_stages):
-            held = counter(f"build_special_{stage}", 1)
+        left = Signal(self.spec.wait_bits, name="wait_left")
+        slots = Signal(self.spec.wait_bits, name="wait_slots")
+        if self.spec.reuse == 1:
+            m.d.comb += slots.eq(stages)
+        else:
+            with m.Switch(tiles):
+                for some in range(1, min(stages, self.spec.reuse) + 1):
+                    with m.Case(some):
+                        m.d.comb += slots.eq(stages + 1 - some)
+                with m.Default():
+                    m.d.comb += slots.eq(0)
+        m.d.comb += waits.eq(left != 0)
+        with m.If(ends_in_tile):
+            m.d.sync += left.eq(slots)
+        with m.Else(), m.If(step & waits):
+            m.d.sync += left.eq(left - 1)
+
+    def _carry(self, m: Module, name: str, value: Value, tag: dict[str, Value]) -> None:
+        """What came with the table that is being fetched from, as a tag of its tiles."""
+        for stage in range(self.spec.build_stages):
+            held = counter(f"build_{name}_{stage}", len(value))
             with m.If(self.build_load[stage]):
-                m.d.sync += held.eq(special)
-            special = held
-        tag["special"] = special
+                m.d.sync += held.eq(value)
+            value = held
+        tag[name] = value
 
     def _build_stages(
         self, m: Module, table_valid: Signal, released: Signal, tag: dict[str, Value]
@@ -182,7 +215,10 @@ class Control(Unit[ControlSpec]):
             with m.If(moves):
                 m.d.sync += valid.eq(source)
             free = moves
-        self._carry_special(m, tag)
+        if spec.special:
+            self._carry(m, "special", self.acts_special, tag)
+        if spec.exponent_bits:
+            self._carry(m, "exponent", self.acts_exponent, tag)
         m.d.comb += [
             self.acts_ready.eq(free),
             table_valid.eq(valids[-1] if valids else self.acts_valid),
@@ -192,7 +228,9 @@ class Control(Unit[ControlSpec]):
         """Valid bits and tags down to the accumulators, and the result's valid bit."""
         spec = self.spec
         valid: Value = issue
-        for stage in range(spec.tile_stages):
+        for stage in range(spec.tile_stages + spec.add_stages):
+            if stage == spec.tile_stages:
+                tag = self._read(m, tag)
             load = valid if stage == 0 else step & valid
             m.d.comb += self.tile_load[stage].eq(load)
             held = {name: counter(f"{name}_{stage}", len(tag[name])) for name in tag}
@@ -202,12 +240,10 @@ class Control(Unit[ControlSpec]):
             with m.If(step):
                 m.d.sync += next_valid.eq(valid)
             valid, tag = next_valid, held
+        if not spec.add_stages:
+            tag = self._read(m, tag)
         enters, finishes = signals("enters", "finishes")
-        m.d.comb += [
-            enters.eq(step & valid),
-            finishes.eq(enters & tag["last_in"]),
-            self.first.eq(tag["first"]),
-        ]
+        m.d.comb += [enters.eq(step & valid), finishes.eq(enters & tag["last_in"])]
         with m.If(step):
             m.d.sync += self.sums_valid.eq(finishes)
         last = counter("sums_last_r", 1)
@@ -219,12 +255,21 @@ class Control(Unit[ControlSpec]):
         if spec.reuse == 1:
             m.d.comb += self.write.eq(enters)
         else:
-            m.d.comb += [self.index.eq(tag["index"]), self.finish.eq(finishes)]
+            m.d.comb += self.finish.eq(finishes)
             stays = Signal(name="stays")
             m.d.comb += [
                 stays.eq(enters & ~tag["last_in"]),
                 self.write.eq(Cat(stays & (tag["index"] == d) for d in range(spec.reuse))),
             ]
+
+    def _read(self, m: Module, tag: dict[str, Value]) -> dict[str, Value]:
+        """What the tile that reaches the accumulators reads; the tag as its sum needs it."""
+        m.d.comb += self.first.eq(tag["first"])
+        if self.spec.reuse > 1:
+            m.d.comb += self.index.eq(tag["index"])
+        if not self.spec.add_stages:
+            return tag
+        return {name: value for name, value in tag.items() if name != "first"}
 
     def _gather_special(
         self, m: Module, enters: Signal, finishes: Signal, tag: dict[str, Value]
@@ -232,8 +277,20 @@ class Control(Unit[ControlSpec]):
         """Whether any beat of the block so far was special; all its tiles see the same beats."""
         so_far, special = counter("special_so_far", 1), Signal(name="special")
         result = counter("sums_special_r", 1)
+        before: Value = so_far
+        if self.spec.exponent_bits:
+            exponent = counter("exponent_so_far", self.spec.exponent_bits)
+            exponent_result = counter("sums_exponent_r", self.spec.exponent_bits)
+            m.d.comb += self.sums_exponent.eq(exponent_result)
+            with m.If(enters):
+                m.d.sync += exponent.eq(tag["exponent"])
+            with m.If(finishes):
+                m.d.sync += exponent_result.eq(tag["exponent"])
+            differs = Signal(name="exponent_differs")
+            m.d.comb += differs.eq(exponent != tag["exponent"])
+            before = so_far | differs
         m.d.comb += [
-            special.eq(tag["special"] | (so_far & ~tag["first"])),
+            special.eq(tag["special"] | (before & ~tag["first"])),
             self.sums_special.eq(result),
         ]
         with m.If(enters):

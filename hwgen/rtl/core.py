@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Value, signed
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from hwgen.fixedspec import FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.rtl.accumulate import Accumulate
 from hwgen.rtl.base import Unit
@@ -18,10 +21,8 @@ from hwgen.rtl.reduce import Reduce
 from hwgen.rtl.words import act_shape
 from hwgen.spec import (
     FetchSpec,
-    FromFixedSpec,
     PortSpec,
     TableSpec,
-    ToFixedSpec,
 )
 from hwgen.structure import Structure
 
@@ -33,7 +34,7 @@ class Table(Unit[TableSpec]):
     -------
     acts : In(mu x number)
     build_load : In(build stages), absent without
-    fetch_load : In(1), only where the fetch is registered
+    fetch_load : In(register stages of the fetch), absent without
     keys : In(ports x key_bits)
         Port 0 lowest.
     terms : Out(ports x signed(term_bits))
@@ -50,10 +51,10 @@ class Table(Unit[TableSpec]):
             "keys": In(data.ArrayLayout(fetch.key_bits, spec.ports)),
             "terms": Out(data.ArrayLayout(signed(fetch.term_bits), spec.ports)),
         }
-        if build.cuts:
-            members["build_load"] = In(len(build.cuts))
-        if fetch.registered:
-            members["fetch_load"] = In(1)
+        if build.stages:
+            members["build_load"] = In(len(build.stages))
+        if fetch.loads:
+            members["fetch_load"] = In(fetch.loads)
         if fetch.carry:
             members["carries"] = Out(spec.ports)
         super().__init__(spec, members)
@@ -65,7 +66,7 @@ class Table(Unit[TableSpec]):
         if spec.has_build:
             m.submodules.build = build = Build(spec.build)
             m.d.comb += build.acts.eq(self.acts)
-            if spec.build.cuts:
+            if spec.build.stages:
                 m.d.comb += build.load.eq(self.build_load)
             source = build.entries.as_value()
         terms, carries = [], []
@@ -80,7 +81,7 @@ class Table(Unit[TableSpec]):
                 m.d.comb += port.act.eq(source)
             m.submodules[f"fetch_{k}"] = port
             m.d.comb += port.key.eq(self.keys[k])
-            if spec.fetch.registered:
+            if spec.fetch.loads:
                 m.d.comb += port.load.eq(self.fetch_load)
             terms.append(port.term)
         m.d.comb += self.terms.as_value().eq(Cat(*terms))
@@ -96,7 +97,8 @@ class Port(Unit[PortSpec]):
     -------
     terms, carries : In
         As in Reduce.
-    reduce_load : In(reduce cuts), absent without
+    load : In(register stages), absent without
+        Those of the reduction, then those of the accumulating adder.
     first, index, write, finish : In
         As in Accumulate.
     sum : Out(signed(sum_bits))
@@ -113,8 +115,8 @@ class Port(Unit[PortSpec]):
         }
         if reduce.carry:
             members["carries"] = In(reduce.terms)
-        if reduce.cuts:
-            members["reduce_load"] = In(len(reduce.cuts))
+        if spec.loads:
+            members["load"] = In(spec.loads)
         if accumulate.reuse > 1:
             members |= {"index": In(accumulate.index_bits), "finish": In(1)}
         super().__init__(spec, members)
@@ -142,8 +144,10 @@ class Port(Unit[PortSpec]):
         ]
         if spec.reduce.carry:
             m.d.comb += [reduce.carries.eq(self.carries), accumulate.carry.eq(reduce.carry)]
-        if spec.reduce.cuts:
-            m.d.comb += reduce.load.eq(self.reduce_load)
+        if spec.reduce.loads:
+            m.d.comb += reduce.load.eq(self.load[: spec.reduce.loads])
+        if isinstance(accumulate, FloatAccumulate) and spec.accumulate.loads:
+            m.d.comb += accumulate.load.eq(self.load[spec.reduce.loads :])
         if spec.accumulate.reuse > 1:
             m.d.comb += [accumulate.index.eq(self.index), accumulate.finish.eq(self.finish)]
         return m
@@ -171,9 +175,17 @@ class Core(Unit[Structure]):
     sums : Out(stream of {sums: [1][K] signed(sum_bits), last})
         One beat per tile of a block, during its last n-tile; ``last`` on a token's final beat.
 
-    With floating-point activations (arith: fixed) `acts` and `sums` carry their codes. Each output
-    is the exact sum, rounded once (nearest, ties to even); it is NaN where any activation of the
-    token is an infinity or NaN, whatever the weights.
+    With floating-point activations `acts` and `sums` carry their codes. With arith: fixed each
+    output is the exact sum, rounded once (nearest, ties to even); it is NaN where any activation of
+    the token is an infinity or NaN, whatever the weights.
+
+    With ``fixed_bits`` W, tokens are aligned: every beat of `acts` carries above the activations
+    ``exponent`` X, the same for all beats of a token: the highest exponent field among the token's
+    activations, at least 1. Each activation becomes the nearest multiple of one unit,
+    2^(X - bias - W + 2), which is wrong by at most half a unit; sums are exact from there on. An
+    output of z non-zero weights is hence wrong by at most z/2 units before its one rounding. `sums`
+    carries ``error`` above ``last``: an activation of the token was above the exponent, infinite or
+    NaN, or the token's beats differed in exponent; the outputs are NaN.
     """
 
     def __init__(self, spec: Structure) -> None:
@@ -183,17 +195,20 @@ class Core(Unit[Structure]):
             f"cycle, {spec.latency} cycles of latency."
         )
         act = act_shape(c.number) if c.float_number is None else c.act_bits
-        acts = data.ArrayLayout(data.ArrayLayout(act, c.tile_n), 1)
+        acts: data.Layout = data.ArrayLayout(data.ArrayLayout(act, c.tile_n), 1)
+        if c.exponent_bits:
+            acts = data.StructLayout({"acts": acts, "exponent": c.exponent_bits})
         keys = data.ArrayLayout(data.ArrayLayout(c.weight_bits, c.tables), c.ports)
         out = signed(c.sum_bits) if c.float_number is None else c.out_bits
-        sums = data.ArrayLayout(data.ArrayLayout(out, c.ports), 1)
+        sums: dict[str, Any] = {"sums": data.ArrayLayout(data.ArrayLayout(out, c.ports), 1)}
+        sums |= {"last": 1, "error": 1} if c.exponent_bits else {"last": 1}
         super().__init__(
             spec,
             {
                 "commands": In(stream.Signature(command_layout(spec.control))),
                 "acts": In(stream.Signature(acts)),
                 "keys": In(stream.Signature(keys)),
-                "sums": Out(stream.Signature(data.StructLayout({"sums": sums, "last": 1}))),
+                "sums": Out(stream.Signature(data.StructLayout(sums))),
             },
         )
 
@@ -213,36 +228,41 @@ class Core(Unit[Structure]):
             self.sums.valid.eq(control.sums_valid),
             control.sums_ready.eq(self.sums.ready),
         ]
-        acts: list[Value] = [self.acts.payload[0][j] for j in range(c.tile_n)]
+        payload = self.acts.payload
+        group_acts = payload["acts"] if c.exponent_bits else payload
+        acts: list[Value] = [group_acts[0][j] for j in range(c.tile_n)]
+        if c.exponent_bits:
+            m.d.comb += control.acts_exponent.eq(payload["exponent"])
         if spec.to_fixed is not None:
             acts = self._to_fixed(m, spec.to_fixed, acts, control)
         tables = [Table(spec.table) for _ in range(c.tables)]
         ports = [Port(spec.port) for _ in range(c.ports)]
-        fetch_stages = int(spec.fetch.registered)
+        fetch_stages = spec.fetch.loads
         for i, table in enumerate(tables):
             m.submodules[f"table_{i}"] = table
             group = Cat(acts[i * c.mu : (i + 1) * c.mu])
             m.d.comb += table.acts.as_value().eq(group)
             keys = Cat(self.keys.payload[k][i] for k in range(c.ports))
             m.d.comb += table.keys.as_value().eq(keys)
-            if spec.build.cuts:
+            if spec.build.stages:
                 m.d.comb += table.build_load.eq(control.build_load)
             if fetch_stages:
-                m.d.comb += table.fetch_load.eq(control.tile_load[0])
+                m.d.comb += table.fetch_load.eq(control.tile_load[:fetch_stages])
         for k, port in enumerate(ports):
             m.submodules[f"port_{k}"] = port
             m.d.comb += port.terms.as_value().eq(Cat(table.terms[k] for table in tables))
             if spec.reduce.carry:
                 m.d.comb += port.carries.eq(Cat(table.carries[k] for table in tables))
-            if spec.reduce.cuts:
-                m.d.comb += port.reduce_load.eq(control.tile_load[fetch_stages:])
+            if spec.port.loads:
+                m.d.comb += port.load.eq(control.tile_load[fetch_stages:])
             m.d.comb += [port.first.eq(control.first), port.write.eq(control.write)]
             if c.reuse > 1:
                 m.d.comb += [port.index.eq(control.index), port.finish.eq(control.finish)]
         sums: list[Value] = [port.sum for port in ports]
         if spec.from_fixed is not None:
             sums = self._from_fixed(m, spec.from_fixed, sums, control)
-        m.d.comb += self.sums.payload.as_value().eq(Cat(*sums, control.sums_last))
+        error = [control.sums_special] if c.exponent_bits else []
+        m.d.comb += self.sums.payload.as_value().eq(Cat(*sums, control.sums_last, *error))
         return m
 
     @staticmethod
@@ -252,6 +272,8 @@ class Core(Unit[Structure]):
         for j, act in enumerate(acts):
             m.submodules[f"to_fixed_{j}"] = convert = ToFixed(spec)
             m.d.comb += convert.act.eq(act)
+            if spec.point.aligned_bits is not None:
+                m.d.comb += convert.exponent.eq(control.acts_exponent)
             fixed.append(convert.fixed)
             special.append(convert.special)
         m.d.comb += control.acts_special.eq(Cat(*special).any())
@@ -263,8 +285,14 @@ class Core(Unit[Structure]):
     ) -> list[Value]:
         """Every sum rounded; NaN for all results of a block with an infinity or NaN."""
         values = []
+        aligned = spec.point.aligned_bits is not None
+        limit = Signal(spec.limit_bits, name="sums_limit")
+        if aligned:
+            m.d.comb += limit.eq(control.sums_exponent + (spec.top_field - 1))
         for k, total in enumerate(sums):
             m.submodules[f"from_fixed_{k}"] = convert = FromFixed(spec)
             m.d.comb += [convert.fixed.eq(total), convert.special.eq(control.sums_special)]
+            if aligned:
+                m.d.comb += convert.limit.eq(limit)
             values.append(convert.value)
         return values

@@ -88,13 +88,15 @@ class Product(Unit[ProductSpec]):
     """Activation × weight: the multiplier baseline's port. Full, exact product of integers; of
     floating-point numbers the product rounded to their format.
 
-    Latency 0, or 1 cycle where ``registered``.
+    Latency: one cycle for each register in the multiplier of floating-point numbers, and one where
+    ``registered``.
 
     Members
     -------
     act : In(number)
     key : In(number), the weight, of the activation's format
-    load : In(1), only where registered
+    load : In(register stages), absent without
+        Bit 0 loads the registers nearest to the operands.
     term : Out(signed(2 · bits))
     """
 
@@ -105,8 +107,8 @@ class Product(Unit[ProductSpec]):
             "key": In(act_shape(spec.number)),
             "term": Out(signed(spec.term_bits)),
         }
-        if spec.registered:
-            members["load"] = In(1)
+        if spec.loads:
+            members["load"] = In(spec.loads)
         super().__init__(spec, members)
 
     def body(self) -> Module:
@@ -114,8 +116,11 @@ class Product(Unit[ProductSpec]):
         number = self.spec.number
         product = word("product", self.spec.term_bits)
         if isinstance(number, FloatFormat):
-            m.submodules.multiply = multiply = FpMul(FpMulSpec(number, 0))
+            registers = self.spec.registers
+            m.submodules.multiply = multiply = FpMul(FpMulSpec(number, registers))
             m.d.comb += [multiply.a.eq(self.act), multiply.b.eq(self.key), product.eq(multiply.o)]
+            if registers:
+                m.d.comb += multiply.load.eq(self.load[:registers])
         else:
             m.d.comb += product.eq(self.act * self.key)
         drive(self, m, {"term": product})
@@ -123,11 +128,11 @@ class Product(Unit[ProductSpec]):
 
 
 def drive(unit: Fetch | Product, m: Module, outputs: dict[str, Value]) -> None:
-    """Connect the outputs of a unit, through registers that ``load`` loads where it has them."""
+    """Connect the outputs of a unit, through registers that the last load bit loads, if any."""
     for name, value in outputs.items():
         if unit.spec.registered:
             register = data_register(f"{name}_r", len(value))
-            with m.If(unit.load):
+            with m.If(unit.load[-1]):
                 m.d.sync += register.eq(value)
             value = register
         m.d.comb += getattr(unit, name).eq(value)
