@@ -20,7 +20,7 @@ from costmodel.technology import (
     Technology,
     UnitCost,
 )
-from hwgen.number import FLOATS
+from hwgen.number import FLOATS, MAX_FIXED_BITS, FloatFormat
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 
 LINEAR_TOLERANCE = 0.03
@@ -113,9 +113,18 @@ GRIDS: dict[str, Grid] = {
     ),
 }
 STAGES = (1, 2, 3, 4, 5)
-ALIGNED_WIDTHS = (12, 16, 24, 32, 48, 64, 96, 128)
+ALIGNED_WIDTHS = (9, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128)
 _TO = "the generated unit: shift, rounding where aligned, and negation"
 _FROM = "the generated unit: normalising shift and one rounding"
+
+
+def _aligned_widths(number: FloatFormat) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Widths of aligned activations to fit, and to check: each other one of the legal widths."""
+    lowest, highest = number.mantissa_bits + 2, min(number.fixed_bits - 1, MAX_FIXED_BITS)
+    inside = {width for width in ALIGNED_WIDTHS if lowest < width < highest}
+    widths = tuple(sorted({lowest, *inside, highest}))
+    checked = widths[1:-1:2]
+    return tuple(width for width in widths if width not in checked), checked
 
 
 def _unit_grid(method: str, widths: tuple[int, ...], checks: tuple[int, ...] = ()) -> Grid:
@@ -129,10 +138,11 @@ for _name, _float in FLOATS.items():
 for _name in ACT_FLOATS:
     _bits = FLOATS[_name].bits
     GRIDS[f"fp_mul_{_name}"] = GRIDS[f"fp_add_{_name}"]
-    GRIDS[f"to_aligned_{_name}"] = _unit_grid(_TO, ALIGNED_WIDTHS, (14, 20, 28, 40, 80))
+    _fitted, _checked = _aligned_widths(FLOATS[_name])
+    GRIDS[f"to_aligned_{_name}"] = _unit_grid(_TO, _fitted, _checked)
     for _target in TARGETS[_name]:
         GRIDS[f"from_aligned_{_name}_{_target}"] = _unit_grid(
-            _FROM, tuple(16 + width for width in ALIGNED_WIDTHS), (36, 44, 72, 100)
+            _FROM, tuple(16 + w for w in _fitted), tuple(16 + w for w in _checked)
         )
 for _name in EXACT_FLOATS:
     _bits = FLOATS[_name].fixed_bits

@@ -6,7 +6,6 @@ end of the caller.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -19,10 +18,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from costmodel import timing as sta
+from costmodel.liberty import LibertyError, Library, read_liberty, read_packed
+from costmodel.timing import Conditions, End, PathStep, Start
 from hwgen.cachedir import cache_dir
 from hwgen.config import HwgenError, Strict
 from hwgen.files import write_atomically
@@ -54,6 +56,20 @@ strash
 """Yosys' own script for Liberty files, but mapped for area: ``-R 1000`` relaxes the delay, which
 ``&nf`` otherwise holds at its minimum (area of a fetch multiplexer +2 … +30 %, adders +5 %)."""
 
+MAX_FANOUT = 16
+"""Of any net that ABC sees. Between 8 and 32, area moves by 3 % and delay by 5 % (a small table
+core, three libraries)."""
+
+ABC_BUFFERS = f"""\
+buffer -p -N {MAX_FANOUT}
+topo
+dnsize
+"""
+"""Under ``conditions``: inverters and buffers where a net has too many sinks, then every cell as
+small as it can be without losing more than 1 ns. There is no target: the same script for every
+design, and area and delay from the one netlist. Against none of it a core of 7000 cells has
+2.4 … 2.6 % more area and 22 … 51 % less delay, one of 90,000 cells 3.9 … 4.5 % and 77 … 87 %."""
+
 WORKER = """\
 import sys
 from pyosys import libyosys
@@ -69,6 +85,15 @@ _ERROR = re.compile(r"^(?:.*: )?ERROR: (.*)$", re.MULTILINE)
 
 class SynthesisError(HwgenError):
     """Synthesis failed; the message names the pass and the log."""
+
+
+class AdderMap(NamedTuple):
+    """How to map sums to adder cells: Verilog for Yosys."""
+
+    cells: str
+    """The cells as black boxes."""
+    techmap: str
+    """What ``$add`` and ``$sub`` become."""
 
 
 class ModuleArea(Strict):
@@ -91,6 +116,23 @@ class Synthesis(Strict):
         tuple[ModuleArea, ...],
         Field(description="every module, sorted by name; only the top one if flattened"),
     ]
+    full_adders: Annotated[
+        bool, Field(description="sums were mapped to adder cells instead of gates")
+    ] = False
+    depth: Annotated[
+        int | None,
+        Field(ge=0, description="cells on the longest path, without flip-flops; None: not asked"),
+    ] = None
+    delay_ns: Annotated[
+        float | None, Field(ge=0, description="least clock period; None: not asked")
+    ] = None
+    path_start: Annotated[Start | None, Field(description="where the path of delay_ns starts")] = (
+        None
+    )
+    path_end: Annotated[End | None, Field(description="where it ends")] = None
+    critical_path: Annotated[
+        tuple[PathStep, ...], Field(description="its cells; their delays add up to delay_ns")
+    ] = ()
     tool: Annotated[str, Field(description="tool and version")]
 
 
@@ -108,63 +150,137 @@ def synthesise(
     flatten: bool = True,
     *,
     dont_use: Sequence[str] = (),
+    conditions: Conditions | None = None,
+    adders: AdderMap | None = None,
+    depth: bool = False,
+    timing: bool = False,
     use_cache: bool = True,
     limit_s: float = 3600,
 ) -> Synthesis:
     """Synthesise ``top`` of ``source`` to the cells of ``liberty`` and add up their area.
 
     Script: ``synth -noalumacc -flatten``, ``dfflibmap``, ``abc`` for least area without a delay
-    target, ``opt_clean -purge``, ``stat``. Cell area only: no wires, no clock tree, no buffers.
-    The same source, Liberty contents and tool version give the same result.
+    target, ``opt_clean -purge``, ``stat``. Cell area only: no wires, no clock tree, and buffers
+    only under ``conditions``. The same source, Liberty contents and tool version give the same
+    result.
 
     source: RTLIL or Verilog text, no file name.
     liberty: one or more files, plain or ``.gz``; the first one with flip-flops serves for them.
     flatten: False keeps the hierarchy and reports every module; its total differs from the
         flattened one, as nothing is optimised across modules.
     dont_use: patterns of cells that must not be used.
+    conditions: what surrounds the netlist; with it ABC buffers nets of more than MAX_FANOUT sinks
+        and sizes cells (see ABC_BUFFERS), so that the area is that of a netlist of sane delays.
+    adders: map sums to adder cells, which ABC does not do by itself; None: to gates.
+    depth: count the cells of the longest path, too.
+    timing: find the delay and the critical path of the flattened netlist, too, without wires (see
+        ``costmodel.timing``); takes conditions, and counts ``depth``. Modules that were synthesised
+        apart (``flatten=False``) are not buffered across their borders.
     use_cache: read and write the result in the cache folder.
     limit_s: wall-clock limit, seconds.
-    Raises SynthesisError if a pass fails, a cell has no area, or the limit is reached; ValueError
-    without a Liberty file.
+    Raises SynthesisError if a pass fails, a cell has no area, the limit is reached, or timing is
+    asked of a library without delays; TimingError or LibertyError for a netlist that cannot be
+    timed; ValueError without a Liberty file, or for timing without conditions.
     """
     if not liberty:
         raise ValueError("synthesise needs at least one Liberty file")
     libraries = [_read_liberty(path) for path in liberty]
-    commands = _commands(top, libraries, language, flatten, dont_use)
-    key = _key(commands, source, libraries)
+    cells = read_liberty(liberty) if depth or timing else None
+    if timing and cells is not None:
+        _check_delays(top, cells)
+        if conditions is None:
+            raise ValueError("timing needs conditions")
+    commands = _commands(
+        top, libraries, language, flatten, dont_use, conditions, adders, cells is not None
+    )
+    script = ABC_SCRIPT + (ABC_BUFFERS if conditions else "")
+    constraints = conditions.abc_constraints() if conditions else ""
+    texts = [script, *commands, *([constraints] if conditions else []), *(adders or ())]
+    if cells is not None:
+        texts += [sta.FORMAT, str(timing and conditions)]
+    key = _key(texts, source, libraries)
     cached = cache_dir() / "synth" / f"{key}.json"
     if use_cache and (hit := _read_cached(cached)) is not None:
         return hit
     with tempfile.TemporaryDirectory(prefix="hwgen-synth-") as name:
         folder = Path(name)
         (folder / READERS[language][1]).write_text(source, encoding="utf-8")
-        (folder / "map.abc").write_text(ABC_SCRIPT, encoding="utf-8")
+        (folder / "map.abc").write_text(script, encoding="utf-8")
+        (folder / "constraints").write_text(constraints, encoding="utf-8")
+        for file, text in zip(("adders.v", "techmap.v"), adders or (), strict=False):
+            (folder / file).write_text(text, encoding="utf-8")
         for index, content in enumerate(libraries):
             (folder / f"{index}.lib").write_bytes(content)
         _run(folder, commands, top, cache_dir() / "synth" / f"{key}.log", limit_s)
         result = _parse(json.loads((folder / "stat.json").read_text()), top)
+        result = result.model_copy(update={"full_adders": adders is not None})
+        if cells is not None:
+            text = (folder / "netlist.json").read_text(encoding="utf-8")
+            netlist = sta.read_netlist(text, top, cells)
+            text = ""
+            result = _timed(result, netlist, conditions if timing else None)
     if use_cache:
         write_atomically({cached: result.model_dump_json()})
     return result
 
 
 def _commands(
-    top: str, libraries: list[bytes], language: Language, flatten: bool, dont_use: Sequence[str]
+    top: str,
+    libraries: list[bytes],
+    language: Language,
+    flatten: bool,
+    dont_use: Sequence[str],
+    conditions: Conditions | None,
+    adders: AdderMap | None,
+    netlist: bool,
 ) -> list[str]:
     sequential = next((i for i, text in enumerate(libraries) if _HAS_FLIP_FLOP.search(text)), None)
     if sequential is None:
         raise SynthesisError(f"{top}: liberty: no file has a flip-flop; add the sequential cells")
     files = "".join(f" -liberty {index}.lib" for index in range(len(libraries)))
     banned = "".join(f" -dont_use {pattern}" for pattern in dont_use)
+    synth = f"synth -noalumacc{' -flatten' if flatten else ''} -top {top}"
+    mapping = ["read_verilog -lib adders.v", "techmap -map techmap.v"]
     return [
         " ".join(READERS[language]),
         f"hierarchy -check -top {top}",
-        f"synth -noalumacc{' -flatten' if flatten else ''} -top {top}",
+        *([f"{synth} -run begin:fine", *mapping, f"{synth} -run fine:"] if adders else [synth]),
         f"dfflibmap -liberty {sequential}.lib{banned}",
-        f"abc -script map.abc{files}{banned}",
+        f"abc -script map.abc{' -constr constraints' if conditions else ''}{files}{banned}",
         "opt_clean -purge",
         f"tee -q -o stat.json stat -json{files}",
+        *(["flatten -noscopeinfo"] if netlist and not flatten else []),
+        *(["write_json netlist.json"] if netlist else []),
     ]
+
+
+def _check_delays(top: str, library: Library) -> None:
+    """SynthesisError if the library's flip-flops have no delays, as those of ``generic``."""
+    outputs = [
+        pin.arcs
+        for cell in library.cells.values()
+        if cell.storage == "ff"
+        for pin in cell.pins.values()
+        if pin.direction == "output"
+    ]
+    if not any(outputs):
+        raise SynthesisError(
+            f"{top}: timing: {library.name} has area and logic depth only, as its flip-flops have "
+            "no delays; take a technology with delays"
+        )
+
+
+def _timed(result: Synthesis, netlist: sta.Netlist, conditions: Conditions | None) -> Synthesis:
+    found: dict[str, Any] = {"depth": sta.depth(netlist)}
+    if conditions is not None:
+        timing = sta.analyse(netlist, conditions)
+        found |= {
+            "delay_ns": timing.delay_ns,
+            "path_start": timing.start,
+            "path_end": timing.end,
+            "critical_path": timing.path,
+        }
+    return result.model_copy(update=found)
 
 
 def _run(folder: Path, commands: list[str], top: str, kept_log: Path, limit_s: float) -> None:
@@ -239,15 +355,13 @@ def _parse(stat: dict[str, Any], top: str) -> Synthesis:
 
 def _read_liberty(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except OSError as error:
-        raise SynthesisError(f"{path}: cannot be read: {error.strerror or error}") from None
+        return read_packed(path)
+    except LibertyError as error:
+        raise SynthesisError(str(error)) from None
 
 
-def _key(commands: list[str], source: str, libraries: list[bytes]) -> str:
-    parts = [tool_version().encode(), ABC_SCRIPT.encode(), *map(str.encode, commands)]
-    parts += [source.encode(), *libraries]
+def _key(texts: list[str], source: str, libraries: list[bytes]) -> str:
+    parts = [tool_version().encode(), *map(str.encode, texts), source.encode(), *libraries]
     digest = hashlib.sha256()
     for part in parts:
         digest.update(hashlib.sha256(part).digest())

@@ -516,7 +516,13 @@ def explain(model: type[Strict], where: str, fault: ErrorDetails) -> str:
         message = "should be a mapping of keys to values"
     else:
         message = fault["msg"].lower()
-    return f"{where}: {name}: {message}, not {fault['input']!r}"
+    return f"{where}: {name}: {message}, not {_short(fault['input'])}"
+
+
+def _short(value: object) -> str:
+    """A value as Python writes it, its middle left out if it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:120]} … {text[-40:]}"
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -22,6 +22,7 @@ from hwgen.config import (
 from hwgen.number import FORMATS
 
 LUT_ONLY = ("mu", "codebook", "table", "storage", "builder")
+FLOAT_ONLY = ("arith", "fixed_bits", "sum_format")
 MAX_POINTS = 200_000
 Objective = Literal[
     "area",
@@ -101,18 +102,23 @@ class PipelineAxes(Strict):
     build: Ints = (0,)
     fetch: Ints = (0,)
     reduce: Ints = (0,)
+    fp_add: Ints = (0,)
+    fp_mul: Ints = (0,)
 
 
 class Axes(Strict):
     """Axes of a core: one value, a list, or a range {from, to, step or times} of integers.
 
-    ``arith`` concerns floating-point activations only.
+    ``arith``, ``fixed_bits`` and ``sum_format`` concern floating-point activations only, and
+    ``fixed_bits`` only arith: fixed.
     ``max_in_features`` and ``max_out_features`` default to the largest of the workload's layers.
     """
 
     kind: Words
     act: Words = ("int8",)
     arith: Words = ("fixed",)
+    fixed_bits: Ints | None = None
+    sum_format: Words | None = None
     mu: Ints = (1,)
     tables: Ints
     ports: Ints
@@ -177,7 +183,7 @@ class Space:
         axes = config.core
         layers = config.workload.layers
         self.axes: dict[str, list[Any]] = {
-            name: list(getattr(axes, name))
+            name: list(getattr(axes, name) or (None,))
             for name in Axes.model_fields
             if name not in ("pipeline", "max_in_features", "max_out_features")
         }
@@ -198,8 +204,9 @@ class Space:
     def cores(self) -> Iterator[CoreConfig]:
         """Every legal core once, in the order of the axes.
 
-        Axes that belong to kind lut do not multiply the other kinds, nor ``arith`` the integers:
-        what differs only in them is one core, and the rest is dropped and counted.
+        Axes that belong to kind lut do not multiply the other kinds, nor those of floating-point
+        activations the integers: what differs only in them is one core, and the rest is dropped and
+        counted.
         """
         seen = set()
         for combination in itertools.product(*self.axes.values()):
@@ -211,7 +218,10 @@ class Space:
                     self.dropped["pipeline.build: belongs to kind lut"] += 1
                     continue
             if point["act"] in FORMATS:
-                del point["arith"]
+                for name in FLOAT_ONLY:
+                    del point[name]
+            elif point["arith"] != "fixed":
+                del point["fixed_bits"]
             key = tuple(point.items())
             if key in seen:
                 self.dropped["same core: differs only in axes that do not concern it"] += 1
@@ -231,6 +241,8 @@ class Space:
                 base = {"kind": "lut", "tables": 1, "ports": 1}
                 parts = name.split(".")
                 content: Any = value if len(parts) == 1 else {parts[1]: value}
+                if value is None:
+                    continue
                 try:
                     CoreConfig.model_validate(base | {parts[0]: content})
                 except ValidationError as error:
@@ -262,14 +274,17 @@ def _reason(message: str) -> str:
 def describe(core: CoreConfig) -> str:
     """A core in a few words: what tells it from others of a sweep."""
     parts = [core.kind, core.act]
+    if core.arith is not None:
+        parts.append(core.arith + (f" {core.fixed_bits} bits" if core.fixed_bits else ""))
+    if core.sum_format is not None:
+        parts.append(f"to {core.sum_format}")
     if core.kind == "lut":
         parts.append(f"µ={core.mu}")
     parts.append(f"L={core.tables} K={core.ports} D={core.reuse}")
     if core.kind == "lut":
         parts += [v for v in (core.table, core.storage, core.builder) if v not in _USUAL]
     pipeline = core.pipeline
-    if pipeline.build or pipeline.fetch or pipeline.reduce:
-        parts.append(f"pipeline {pipeline.build}/{pipeline.fetch}/{pipeline.reduce}")
+    parts += [f"{name}={depth}" for name, depth in pipeline.model_dump().items() if depth]
     return " ".join(parts)
 
 

@@ -87,7 +87,8 @@ class FromFixedSpec:
     @property
     def limit_bits(self) -> int:
         """Width of an aligned output's limit: top_field - 1 + the token's exponent."""
-        return ((1 << self.point.number.exponent_bits) - 1 + self.top_field - 1).bit_length()
+        highest = (1 << self.point.number.exponent_bits) - 1 + self.top_field - 1
+        return max(highest.bit_length(), self.steps)
 
     @property
     def steps(self) -> int:

@@ -21,8 +21,9 @@ from cocotb.triggers import RisingEdge
 from numpy.typing import NDArray
 
 from hwgen.config import CoreConfig
+from hwgen.number import FloatFormat, Interval
 from hwgen.structure import structure
-from sim import beats, cycles
+from sim import beats, cycles, golden_fixed
 from sim.bench_run import CLOCK_NS, LIMIT_S, MANIFEST
 from sim.reference import reference
 from sim.runner import Stalls, Work
@@ -31,8 +32,9 @@ INPUTS = ("commands", "acts", "keys")
 PATIENCE = 1_000
 """Cycles without any transfer after which a core counts as stuck."""
 IDLE = 40
-"""Cycles to wait for strays after the last transfer."""
-MANY_TILES = 2_000
+"""Cycles to wait for strays after the last transfer, besides the core's latency."""
+MANY_CYCLES = 2_000
+TERNARY = Interval(-1, 1)
 STALLS = {
     "none": Stalls(),
     "little": Stalls(commands=10, acts=10, keys=10, sums=10),
@@ -48,6 +50,14 @@ if LIMIT_S in os.environ:  # A simulator stuck at one instant never reaches a si
 
 claim = cocotb.test(timeout_time=100_000 * CLOCK_NS, timeout_unit="ns")
 Beats = list[int]
+Number = Interval | FloatFormat
+
+
+def claim_of_floats(bench: Any) -> Any:
+    """A claim where activations are floating-point; no other core can be given such values."""
+    manifest = os.environ.get(MANIFEST)
+    floating = manifest is not None and Core.read(manifest).config.float_number is not None
+    return claim(bench) if floating else bench
 
 
 class Core:
@@ -59,6 +69,18 @@ class Core:
         self._fields = {
             field["name"]: field for port in manifest["ports"] for field in port.get("layout", ())
         }
+
+    @classmethod
+    def read(cls, manifest: str) -> Core:
+        """The core of a manifest file."""
+        return cls(json.loads(Path(manifest).read_text()))
+
+    def number(self, operand: str) -> Number:
+        """What "acts" or "weights" are: integers of a range, or codes of a format."""
+        config = self.config
+        if operand == "weights" and config.kind != "multiplier":
+            return TERNARY
+        return config.float_number or Interval(config.number.lowest, config.number.highest)
 
     def beats(self, work: Sequence[Work]) -> dict[str, Beats]:
         """The beats of every input stream, as integers."""
@@ -73,9 +95,8 @@ class Core:
                     for name, count in zip(("tokens", "in_tiles", "out_tiles"), counts, strict=True)
                 )
             )
-            acts = _integers(
-                beats.pack_acts(piece.acts, self.config.tile_n, self._fields["acts"]["bits"])
-            )
+            bits = self._fields["acts"]["bits"]
+            acts = _integers(beats.pack_acts(piece.acts, self.config.tile_n, bits, piece.exponents))
             for start in range(0, len(acts), in_tiles):  # A token's beats come once per block.
                 words["acts"] += acts[start : start + in_tiles] * cycles.blocks(self.structure, run)
             words["keys"] += self._key_beats(piece.weights) * run.tokens
@@ -90,25 +111,47 @@ class Core:
         run = self.run(piece)
         return run.tokens * cycles.out_tiles(self.structure, run)
 
-    def outputs(self, words: Beats, piece: Work) -> tuple[list[list[int]], list[int]]:
-        """Outputs (T, M) and the ``last`` flag of every beat."""
+    def outputs(self, words: Beats, piece: Work) -> dict[str, list]:
+        """Outputs (T, M), and of every beat ``last`` and, of cores that have one, ``error``."""
         run = self.run(piece)
-        sums, last = self._fields["sums"], self._fields["last"]
+        sums = self._fields["sums"]
         ports = self.config.ports
         size = beats.beat_bytes(sums["low"] + sums["bits"] * ports)
         mask = (1 << sums["bits"] * ports) - 1
         packed = b"".join((w >> sums["low"] & mask).to_bytes(size, "little") for w in words)
         rows = np.frombuffer(packed, np.uint8).reshape(len(words), size)
         fields = beats.unpack_fields(rows, sums["bits"], ports)
+        if not sums["signed"]:
+            fields &= (1 << sums["bits"]) - 1
         values = beats.output_order(fields, run.tokens, ports, run.out_features)
-        return values.tolist(), [w >> last["low"] & 1 for w in words]
+        flags = {
+            name: [w >> self._fields[name]["low"] & 1 for w in words]
+            for name in ("last", "error")
+            if name in self._fields
+        }
+        return {"sums": values.tolist(), **flags}
 
-    def expected(self, piece: Work) -> tuple[list[list[int]], list[int]]:
+    def expected(self, piece: Work) -> dict[str, list]:
         """What :meth:`outputs` should return, from golden."""
         run = self.run(piece)
-        sums = reference(self.config, piece.acts, piece.weights)
-        last = [0] * (cycles.out_tiles(self.structure, run) - 1) + [1]
-        return sums.tolist(), last * run.tokens
+        tiles = cycles.out_tiles(self.structure, run)
+        sums = reference(self.config, piece.acts, piece.weights, piece.exponents)
+        wanted: dict[str, list] = {
+            "sums": sums.tolist(),
+            "last": ([0] * (tiles - 1) + [1]) * run.tokens,
+        }
+        if "error" in self._fields:
+            wanted["error"] = np.repeat(self._unfit(piece).astype(int), tiles).tolist()
+        return wanted
+
+    def _unfit(self, piece: Work) -> NDArray[np.bool_]:
+        """Tokens (T,) with an infinity, NaN, or an exponent above the one that comes with them."""
+        number = self.number("acts")
+        assert isinstance(number, FloatFormat)
+        assert piece.exponents is not None
+        magnitudes = piece.acts & ((1 << (number.bits - 1)) - 1)
+        above = magnitudes >> number.mantissa_bits > np.maximum(piece.exponents, 1)[:, None]
+        return np.any(above | (magnitudes > number.largest), axis=1)
 
     def _key_beats(self, weights: NDArray) -> Beats:
         c, bits = self.config, self._fields["keys"]["bits"]
@@ -165,7 +208,7 @@ class Bench:
 
     def __init__(self, dut: Any) -> None:
         self.dut = dut
-        self.core = Core(json.loads(Path(os.environ[MANIFEST]).read_text()))
+        self.core = Core.read(os.environ[MANIFEST])
         self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
         names = (*INPUTS, "sums")
         streams = zip(names, self.rng.spawn(len(names)), strict=True)
@@ -198,8 +241,9 @@ class Bench:
         offers = [self.start(name, stalls, words[name]) for name in INPUTS]
         accept = cocotb.start_soon(self.streams["sums"].accept(stalls.sums))
         cycle = quiet = 0
+        idle = IDLE + self.core.structure.latency
         held: int | None = None
-        while len(got) < due or quiet < IDLE or not all(offer.done() for offer in offers):
+        while len(got) < due or quiet < idle or not all(offer.done() for offer in offers):
             await self.edge
             result = self.result(held)
             moving = [name for name, stream in self.streams.items() if stream.moves]
@@ -223,23 +267,73 @@ class Bench:
         assert beats_before < len(words["keys"])
         tasks = [self.start(name, Stalls(), words[name]) for name in INPUTS]
         tasks.append(cocotb.start_soon(self.streams["sums"].accept(30)))
-        moved, sums = 0, self.streams["sums"]
+        moved = quiet = 0
         held: int | None = None
-        for _ in range(PATIENCE):
+        while moved < beats_before:
             await self.edge
             result = self.result(held)
-            held = None if sums.ready.value else result
-            moved += self.streams["keys"].moves
-            if moved == beats_before:
-                break
+            held = None if self.streams["sums"].ready.value else result
+            moves = self.streams["keys"].moves
+            moved, quiet = moved + moves, 0 if moves else quiet + 1
+            assert quiet < PATIENCE, f"stuck: {moved} of {beats_before} key beats"
         for task in tasks:
             task.cancel()
-        assert moved == beats_before, "stuck"
 
     def work(self, tokens: int, in_features: int, out_features: int) -> Work:
         """A layer of random legal values."""
-        weights = self.rng.integers(*self._range("weights"), (out_features, in_features))
-        return Work(self.rng.integers(*self._range("acts"), (tokens, in_features)), weights)
+        weights = self.values("weights", (out_features, in_features))
+        return self.layer(self.values("acts", (tokens, in_features)), weights)
+
+    def layer(self, acts: NDArray, weights: NDArray) -> Work:
+        """These values, for a core that wants them with exponents that are high enough."""
+        number, config = self.core.number("acts"), self.core.config
+        if not config.exponent_bits:
+            return Work(acts, weights)
+        assert isinstance(number, FloatFormat)
+        exponents = golden_fixed.token_exponents(acts, config.act)
+        exponents += self.rng.integers(0, 3, len(acts)) * self.rng.integers(0, 2, len(acts))
+        return Work(acts, weights, np.minimum(exponents, number.highest_field))
+
+    def values(self, operand: str, shape: tuple[int, int]) -> NDArray:
+        """Random integers; or codes of finite numbers: in some rows any, in others normal ones."""
+        number = self.core.number(operand)
+        if isinstance(number, Interval):
+            return self.rng.integers(number.low, number.high, shape, endpoint=True)
+        signs = self.rng.integers(0, 2, shape) << (number.bits - 1)
+        any_codes = self.rng.integers(0, number.largest, shape, endpoint=True) | signs
+        rows = self.rng.integers(0, 2, (shape[0], 1), bool, endpoint=False)
+        return np.where(rows, any_codes, self.normal(operand, shape))
+
+    def normal(self, operand: str, shape: tuple[int, int]) -> NDArray:
+        """As `values`, but every code of a normally distributed number: no short sum overflows."""
+        if isinstance(self.core.number(operand), Interval):
+            return self.values(operand, shape)
+        values = self.rng.standard_normal(shape)
+        return golden_fixed.encode(values, self.core.config.act).astype(np.int64)
+
+    def extremes(self, operand: str, features: int) -> NDArray:
+        """Rows of each extreme value alone; of opposite ones in turn, so that sums cancel.
+
+        The turns are from input to input, from group to group and from tile to tile.
+        """
+        number, config = self.core.number(operand), self.core.config
+        if isinstance(number, Interval):
+            alone = [number.low, number.high]
+            pairs = [(np.full(features, number.low), np.full(features, number.high))]
+        else:
+            sign = 1 << (number.bits - 1)
+            alone = [code | s for code in (0, 1, number.largest) for s in (0, sign)]
+            some = self.rng.integers(0, number.largest, features)
+            near = some + self.rng.integers(0, 2, features)
+            codes = (np.full(features, 1), np.full(features, number.largest), some)
+            pairs = [(code, code | sign) for code in codes] + [(some, near | sign)]
+        at = np.arange(features)
+        rows = [np.full(features, value) for value in alone]
+        for turn in sorted({1, config.mu, config.tile_n}):
+            second = at // turn % 2
+            partner = at - turn * second
+            rows += [np.where(second, pair[1][partner], pair[0][partner]) for pair in pairs]
+        return np.stack(rows)
 
     def some_work(self, runs: int) -> list[Work]:
         """Small layers of different shapes, whatever divides them."""
@@ -252,19 +346,6 @@ class Bench:
             )
             for _ in range(runs)
         ]
-
-    def lowest(self, operand: str) -> int:
-        return self._range(operand)[0]
-
-    def highest(self, operand: str) -> int:
-        return self._range(operand)[1] - 1
-
-    def _range(self, operand: str) -> tuple[int, int]:
-        """First legal value, and the first beyond the last."""
-        if operand == "weights" and self.core.config.kind != "multiplier":
-            return -1, 2
-        number = self.core.config.number
-        return number.lowest, number.highest + 1
 
     def start(self, name: str, stalls: Stalls, words: Beats) -> Any:
         return cocotb.start_soon(self.streams[name].offer(words, getattr(stalls, name)))
@@ -327,12 +408,12 @@ async def largest_run(dut):
 
 @claim
 async def many_tokens(dut):
-    """Thousands of tiles in one run, none stalling, are right."""
+    """Thousands of cycles of one run, none stalling, are right."""
     bench = await begin(dut)
     config = bench.core.config
     shape = min(1024, config.max_in_features), min(1024, config.max_out_features)
-    tiles = cycles.steady_cycles(bench.core.structure, cycles.Run(1, *shape))
-    await bench.play([bench.work(-(-MANY_TILES // tiles), *shape)])
+    per_token = cycles.steady_cycles(bench.core.structure, cycles.Run(1, *shape))
+    await bench.play([bench.work(-(-MANY_CYCLES // per_token), *shape)])
 
 
 @claim
@@ -352,21 +433,51 @@ async def padding(dut):
 
 @claim
 async def extreme_values(dut):
-    """Sums of the longest dot products at either end, and of alternating ends, are right."""
+    """Sums of the longest dot products at either end, and of values that cancel, are right."""
     bench = await begin(dut)
     config = bench.core.config
-    features, outs = config.max_in_features, config.ports * config.reuse
-    ends = {
-        operand: np.array([bench.lowest(operand), bench.highest(operand)])
-        for operand in ("acts", "weights")
-    }
-    turns = (np.zeros(features, int), np.ones(features, int), np.arange(features) % 2)
-    work = []
-    for a in turns:
-        for w in turns:
-            weights = np.tile(ends["weights"][w], (min(outs, config.max_out_features), 1))
-            work.append(Work(ends["acts"][a][None], weights))
-    await bench.play(work)
+    acts, rows = (bench.extremes(name, config.max_in_features) for name in ("acts", "weights"))
+    weights = np.tile(rows, (-(-config.ports * config.reuse // len(rows)), 1))
+    most = config.max_out_features
+    parts = [weights[i : i + most] for i in range(0, len(weights), most)]
+    await bench.play([bench.layer(acts, part) for part in parts])
+
+
+@claim_of_floats
+async def infinities_and_nan(dut):
+    """They spoil what golden says, and leave nothing behind for the next token or run."""
+    bench = await begin(dut)
+    core, config = bench.core, bench.core.config
+    number, sums = core.number("acts"), config.sum_number
+    assert isinstance(number, FloatFormat)
+    assert sums is not None
+    magnitudes = np.array([number.infinity or number.quiet_nan, number.quiet_nan])
+    strange = bench.rng.integers(number.largest + 1, 1 << (number.bits - 1), 2)
+    specials = np.concatenate([magnitudes, magnitudes | 1 << (number.bits - 1), strange])
+    features = min(config.max_in_features, 3 * config.tile_n)
+    tokens, outs = 2 * len(specials) + 1, min(config.max_out_features, 2 * len(specials) + 1)
+    acts, clean = bench.normal("acts", (tokens, features)), bench.normal("acts", (2, features))
+    weights = bench.normal("weights", (outs, features))
+    weights[0] = np.where(weights[0] == 0, 1, weights[0])  # Each of them shows.
+    at = bench.rng.permuted(np.arange(len(specials)) * (features - 1) // (len(specials) - 1))
+    acts[1::2][np.arange(len(specials)), at] = specials
+    first, then = bench.layer(acts, weights), bench.layer(clean, weights)
+    bad = np.array(core.expected(first)["sums"]) & ((1 << (sums.bits - 1)) - 1) > sums.largest
+    assert bad[1::2, 0].all(), "golden: an infinity or NaN got lost"
+    assert not bad[::2].any(), "golden: an infinity or NaN spread to another token"
+    work = [first, then]
+    if config.kind == "multiplier":  # Its weights can be as bad.
+        strange_weights = weights.copy()
+        strange_weights[1::2, at[0]] = specials[: len(weights[1::2])]
+        work[1:1] = [bench.layer(acts, strange_weights), bench.layer(clean, strange_weights)]
+    if then.exponents is not None:  # An exponent that is too low spoils its token alone.
+        low = golden_fixed.token_exponents(clean, config.act) - np.arange(len(clean))
+        work[1:1] = [Work(clean, weights, np.maximum(low, 1))]
+    for stalls in ("none", "half"):
+        await bench.play(work, STALLS[stalls])
+    await bench.play_part(work, len(core.beats(work[:1])["keys"]) // 2)
+    await bench.reset()
+    await bench.play([then])
 
 
 @claim
@@ -401,17 +512,20 @@ async def valid_does_not_wait_for_ready(dut):
 
 
 @claim
-async def one_tile_per_cycle(dut):
-    """Queued runs take a tile in every cycle, and all take as long as ``total_cycles`` says."""
+async def as_fast_as_promised(dut):
+    """Queued runs follow without a gap: each, and all, take the cycles that the formula says."""
     bench = await begin(dut)
     work = bench.some_work(5)
     moves = await bench.play(work)
     core = bench.core
     runs = [core.run(piece) for piece in work]
-    keys = moves["keys"]
-    steady = sum(cycles.steady_cycles(core.structure, run) for run in runs)
-    assert len(keys) == steady, f"{len(keys)} tiles are not {steady} cycles"
-    assert keys[-1] - keys[0] + 1 == steady, f"{len(keys)} tiles took {keys[-1] - keys[0] + 1}"
+    tiles = [len(core.beats([piece])["keys"]) for piece in work]
+    starts = [moves["keys"][sum(tiles[:i])] for i in range(len(runs))] + [moves["keys"][-1] + 1]
+    for i, run in enumerate(runs):
+        steady, took = cycles.steady_cycles(core.structure, run), starts[i + 1] - starts[i]
+        assert took == steady, f"run {i}: {tiles[i]} tiles took {took} cycles instead of {steady}"
+        if core.structure.accumulator_latency == 1:
+            assert steady == tiles[i], f"run {i}: {tiles[i]} tiles are not {steady} cycles"
     due = cycles.total_cycles(core.structure, runs)
     taken = moves["sums"][-1] - moves["commands"][0] + 1
     assert taken == due, f"{taken} cycles instead of {due}"

@@ -59,13 +59,18 @@ class TernaryLayer:
     """A ternary linear layer: ``y = (acts @ weights.T) * gain / (scale of the activations)``.
 
     weights: (M, N) int8, each -1, 0 or +1, read-only.
-    scale: finite, above 0; ``scale_convention`` says how it applies.
+    scale: finite, above 0, and so its inverse where it divides; ``scale_convention`` says how it
+        applies. ValueError for any other one.
     """
 
     name: str
     weights: NDArray[np.int8]
     scale: float
     scale_convention: ScaleConvention
+
+    def __post_init__(self) -> None:
+        if fault := _scale_fault(self.scale, self.scale_convention):
+            raise ValueError(f"{self.name}: scale: {fault}")
 
     @property
     def out_features(self) -> int:
@@ -147,7 +152,9 @@ def read_config(folder: Path) -> CheckpointConfig:
         )
     eps = _optional(file, values, "rms_norm_eps", float)
     if eps is not None and not 0 < eps < 1:
-        raise CheckpointError(f"{file}: rms_norm_eps: should be above 0 and below 1, not {eps!r}")
+        raise CheckpointError(
+            f"{file}: rms_norm_eps: should be above 0 and below 1, not {_brief(eps)}"
+        )
     return CheckpointConfig(
         file=file,
         scale_convention=SCALE_CONVENTIONS[linear_class],
@@ -194,11 +201,11 @@ def read_layer(info: LayerInfo) -> TernaryLayer:
     """Read and unpack one layer of :func:`list_layers`.
 
     CheckpointError if a code is illegal, all weights are zero, or the scale is not a positive
-    number.
+    number that can be applied.
     """
     weight, scale_name = f"{info.name}.weight", f"{info.name}.weight_scale"
     packed = read_tensor(info.file, weight, "U8")
-    scale = float(read_tensor(info.file, scale_name, *SCALE_DTYPES).item())
+    scale = float(_read_tensor(info.file, scale_name, *SCALE_DTYPES).item())
     try:
         weights = unpack_rows(packed, info.out_features)
     except ValueError as error:
@@ -208,10 +215,9 @@ def read_layer(info: LayerInfo) -> TernaryLayer:
             f"{info.file}: {weight}: should have weights other than 0, not {weights.size} zeros; "
             "check how the checkpoint was packed"
         )
-    if not 0 < scale < math.inf:
+    if fault := _scale_fault(scale, info.scale_convention):
         raise CheckpointError(
-            f"{info.file}: {scale_name}: should be finite and above 0, not {scale}; "
-            "check how the checkpoint was packed"
+            f"{info.file}: {scale_name}: {fault}; check how the checkpoint was packed"
         )
     weights.setflags(write=False)
     return TernaryLayer(info.name, weights, scale, info.scale_convention)
@@ -221,8 +227,26 @@ def read_tensor(file: Path, name: str, *dtypes: str) -> np.ndarray:
     """One tensor of a safetensors file; BF16 comes back as float32, every bit kept.
 
     dtypes: the legal types in the spelling of safetensors: "U8", "BF16", ….
-    CheckpointError if the file or the tensor is missing or of another type.
+    CheckpointError if the file or the tensor is missing or of another type, or a value is NaN or
+    infinite.
     """
+    values = _read_tensor(file, name, *dtypes)
+    if (place := first_strange(values)) is not None:
+        raise CheckpointError(
+            f"{file}: {name}: should be finite, not {values[place]} at {list(place)}; "
+            "check how the checkpoint was made"
+        )
+    return values
+
+
+def first_strange(values: NDArray[Any]) -> tuple[int, ...] | None:
+    """Index of the first value that is NaN or infinite; None where all are finite."""
+    finite = np.isfinite(values)
+    return None if finite.all() else tuple(np.argwhere(~finite)[0].tolist())
+
+
+def _read_tensor(file: Path, name: str, *dtypes: str) -> np.ndarray:
+    """As `read_tensor`, whatever the values."""
     with _opened(file) as tensors:
         _check_tensor(file, tensors, name, dtypes)
         if tensors.get_slice(name).get_dtype() == "BF16":  # Unknown to numpy.
@@ -398,6 +422,15 @@ def _optional(
             f"{file}: {prefix}{key}: should be {_KINDS[kind]}, not {_brief(value)}"
         )
     return value
+
+
+def _scale_fault(scale: float, convention: ScaleConvention) -> str:
+    """What is wrong with the scale of a layer; nothing where it can be applied."""
+    if not 0 < scale < math.inf:
+        return f"should be finite and above 0, not {scale}"
+    if convention == "divide" and 1 / scale == math.inf:
+        return f"should be large enough to divide by, not {scale}"
+    return ""
 
 
 def _missing_file(file: Path, wanted: str) -> CheckpointError:

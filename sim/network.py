@@ -1,7 +1,7 @@
 """Inference of a small ternary network: integer products from outside, the rest in float64.
 
 The products are injected, so that golden and generated hardware run the same network: equal
-integers give equal results, bit for bit.
+integers give equal results, bit for bit. NaN and infinities are refused where they first appear.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sim import golden, golden_fixed
 from sim.checkpoints import (
     CheckpointError,
     TernaryLayer,
+    first_strange,
     list_layers,
     read_config,
     read_layer,
@@ -26,6 +27,11 @@ from sim.checkpoints import (
 from sim.quantise import activations_absmax
 
 TEST_FILE = "test.safetensors"
+
+
+class NetworkValueError(ValueError):
+    """A value that inference cannot go on with: layer, token, index, and the remedy."""
+
 
 Matmul = Callable[[TernaryLayer, NDArray[np.signedinteger]], NDArray[np.int64]]
 """(layer, acts (T, N) int8 or int16) -> exact integer products (T, M)."""
@@ -100,48 +106,94 @@ class Network:
         matmul: Matmul,
         act_bits: int = 8,
         number: str | None = None,
+        sums: str | None = None,
     ) -> NDArray[np.float64]:
         """Logits of a batch.
 
         Per layer: RMS normalisation, activations to ``act_bits`` integers per token, integer
         product by ``matmul``, both scales undone, activation function. With ``number``, the name
         of a floating-point format, activations are rounded to it without a scale, and ``matmul``
-        takes and gives codes.
+        takes codes and gives those of the format ``sums``.
 
         images: (T, N of the first layer) real numbers, finite.
         act_bits: 2 … 16.
-        number: "fp16", "fp8_e4m3" or "fp8_e5m2".
-        Returns (T, M of the last layer) float64. ValueError for anything else.
+        number: "fp16", "bf16", "fp8_e4m3" or "fp8_e5m2". sums: also "fp32"; default ``number``.
+        Returns (T, M of the last layer) float64, finite. ValueError for anything else;
+        NetworkValueError where a value on the way is NaN, infinite, or too large for ``number``.
         """
         x = np.asarray(images, np.float64)
         if x.ndim != 2 or not len(x) or x.shape[1] != self.layers[0].in_features:
             raise ValueError(
                 f"images must be (T, {self.layers[0].in_features}), found shape {x.shape}"
             )
+        _check_finite("images", x, "check where they come from")
         activation = ACTIVATIONS[self.activation]
         for i, layer in enumerate(self.layers):
             if i:
-                x = activation(x)
+                before = self.layers[i - 1].name
+                with np.errstate(over="ignore"):
+                    x = activation(x)
+                _check_squares(f"{layer.name}: inputs", x, f"check the weight_scale of {before}")
+            else:
+                _check_squares("images", x, "scale them down")
             x = rms_norm(x, self.rms_norm_eps)
             if number is None:
                 acts, act_scale = activations_absmax(x, act_bits)
             else:
-                acts, act_scale = golden_fixed.encode(x, number), np.ones(len(x))
+                acts, act_scale = _encoded(layer.name, x, number), np.ones(len(x))
             products = matmul(layer, acts)
             if products.shape != (len(acts), layer.out_features) or products.dtype.kind not in "iu":
                 raise ValueError(
                     f"{layer.name}: products must be ({len(acts)}, {layer.out_features}) integers, "
                     f"found {products.dtype} of shape {products.shape}"
                 )
-            values = products if number is None else golden_fixed.decode(products, number)
-            x = values * (layer.gain / act_scale)[:, None]
+            values = products.astype(np.float64)
+            if number is not None:
+                values = golden_fixed.decode(products, sums or number)
+                hint = "use a core whose sum_format has a wider range"
+                legal = f"finite in {sums or number}"
+                _check_finite(f"{layer.name}: outputs", values, hint, legal)
+            with np.errstate(over="ignore"):
+                x = values * (layer.gain / act_scale)[:, None]
+            _check_finite(f"{layer.name}: outputs", x, f"check its weight_scale, {layer.scale}")
         return x
+
+
+def _encoded(layer: str, x: NDArray[np.float64], number: str) -> NDArray:
+    """Codes of a layer's activations; NetworkValueError where one is too large for the format."""
+    codes = golden_fixed.encode(x, number)
+    place = first_strange(golden_fixed.decode(codes, number))
+    if place is not None:
+        raise NetworkValueError(
+            f"{layer}: inputs{list(place)}: should be finite in {number}, "
+            f"not {x[place]:.6g}; use a core whose act has a wider range"
+        )
+    return codes
+
+
+def _check_finite(what: str, x: NDArray[np.float64], hint: str, legal: str = "finite") -> None:
+    if (place := first_strange(x)) is not None:
+        raise NetworkValueError(
+            f"{what}{list(place)}: should be {legal}, not {x[place]:.6g}; {hint}"
+        )
+
+
+def _check_squares(what: str, x: NDArray[np.float64], hint: str) -> None:
+    """Refuses tokens whose mean square overflows, which would normalise them to 0 or NaN."""
+    with np.errstate(over="ignore"):
+        power = np.mean(x * x, axis=1)
+    if (token := first_strange(power)) is not None:
+        largest = (*token, int(np.argmax(np.abs(x[token]))))
+        raise NetworkValueError(
+            f"{what}{list(largest)}: should have a finite mean square with those of its token, "
+            f"not {x[largest]:.6g}; {hint}"
+        )
 
 
 def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share of the tokens whose largest logit, the first of equals, is their label; 0 … 1.
 
-    logits: (T, classes) real numbers.
+    logits: (T, classes) real numbers, finite.
     labels: (T,) integers, 0 … classes - 1.
     """
     scores, wanted = np.asarray(logits), np.asarray(labels)
@@ -149,6 +201,7 @@ def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:
         raise ValueError(
             f"logits must be (T, classes) and labels (T,), found {scores.shape} and {wanted.shape}"
         )
+    _check_finite("logits", scores, "check the layers' outputs")
     return float(np.mean(scores.argmax(axis=1) == wanted))
 
 

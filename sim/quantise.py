@@ -19,14 +19,18 @@ def weights_absmean(w: ArrayLike) -> tuple[NDArray[np.int8], float]:
     Rounds half to even. ``ternary / s`` approximates ``w``: a checkpoint whose scales are divided
     by stores s, one whose scales multiply stores 1 / s.
 
-    w: real numbers of any shape, finite.
+    w: real numbers of any shape, finite, and so their sum.
     Returns int8 of the same shape and s > 0. ValueError for anything else.
 
     >>> weights_absmean([[0.5, -0.1, -0.9]])
     (array([[ 1,  0, -1]], dtype=int8), 2.0)
     """
     values = _finite("w", w)
-    scale = 1.0 / max(float(np.abs(values).mean()), EPS)
+    with np.errstate(over="ignore"):
+        mean = float(np.abs(values).mean())
+    if mean == np.inf:
+        raise ValueError(f"w must have a finite sum, found up to {np.abs(values).max()}")
+    scale = 1.0 / max(mean, EPS)
     return np.clip(np.round(values * scale), -1, 1).astype(np.int8), scale
 
 

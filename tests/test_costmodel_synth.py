@@ -107,6 +107,32 @@ def test_same_job_twice_is_the_same_netlist():
     assert run(HIERARCHY, use_cache=False) == run(HIERARCHY, use_cache=False)
 
 
+def test_depth_by_hand():
+    assert run(AND).depth is None
+    assert run(AND, depth=True).depth == 1
+    assert run(REGISTER.format("if (rst) q <= 0; else q <= d;"), depth=True).depth == 2
+    assert run("module top (input a, output o); assign o = a; endmodule", depth=True).depth == 0
+
+
+def test_depth_is_that_of_the_whole_design():
+    apart = run(HIERARCHY, flatten=False, depth=True)
+    assert [module.name for module in apart.modules] == ["leaf", "pair", "top"]
+    assert apart.depth == run(HIERARCHY.replace("a & b", "a"), flatten=False, depth=True).depth + 1
+
+
+def test_depth_does_not_change_the_area():
+    assert run(HIERARCHY, depth=True).area == run(HIERARCHY).area
+
+
+def test_generic_has_no_delays():
+    with pytest.raises(SynthesisError) as error:
+        run(AND, timing=True)
+    assert str(error.value) == (
+        "top: timing: generic has area and logic depth only, as its flip-flops have no delays; "
+        "take a technology with delays"
+    )
+
+
 def test_packed_liberty_gives_the_same_area(tmp_path):
     packed = tmp_path / "generic.lib.gz"
     packed.write_bytes(gzip.compress(GENERIC_LIBERTY.read_bytes()))

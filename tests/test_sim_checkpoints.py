@@ -203,6 +203,43 @@ def test_bfloat16_scale(tmp_path):
     assert read_tensor(file, "pad", "U8").tolist() == [1, 2, 3, 4]
 
 
+STRANGE = {  # values of a tensor, what is said of them
+    "matrix": (np.array([[1, 2, 3], [4, 5, np.nan]], np.float32), "nan at [1, 2]"),
+    "vector": (np.array([1, -np.inf, np.nan], np.float16), "-inf at [1]"),
+    "scalar": (np.array(np.inf), "inf at []"),
+}
+
+
+@pytest.mark.parametrize(("values", "found"), STRANGE.values(), ids=STRANGE)
+def test_a_tensor_with_nan_or_infinities_is_refused(tmp_path, values, found):
+    file = tmp_path / "model.safetensors"
+    save_file({"norm": values}, file)
+    assert refused(read_tensor, file, "norm", "F16", "F32", "F64") == (
+        f"{file}: norm: should be finite, not {found}; check how the checkpoint was made"
+    )
+
+
+def test_a_bfloat16_nan_is_refused(tmp_path):
+    file = tmp_path / "model.safetensors"
+    write_bfloat16(file, [float("nan")])
+    assert refused(read_tensor, file, "head.weight_scale", "BF16") == (
+        f"{file}: head.weight_scale: should be finite, not nan at [0]; "
+        "check how the checkpoint was made"
+    )
+
+
+def test_a_scale_too_small_to_divide_by(tmp_path):
+    """Its inverse overflows; as a factor it is as good as any other."""
+    tensors = TENSORS | {"head.weight_scale": np.array([1e-310])}
+    (info,) = list_layers(write(tmp_path, tensors=tensors))
+    assert read_layer(info).gain == 1e-310
+    (info,) = list_layers(write(tmp_path, quantized(linear_class="bitlinear"), tensors))
+    assert refused(read_layer, info) == (
+        f"{tmp_path / 'model.safetensors'}: head.weight_scale: should be large enough to divide "
+        "by, not 1e-310; check how the checkpoint was packed"
+    )
+
+
 def test_missing_folder(tmp_path):
     file = tmp_path / "none" / "config.json"
     assert refused(list_layers, tmp_path / "none") == (
@@ -376,6 +413,18 @@ CONFIG_FAULTS = {
     "eps": (
         CONFIG | {"rms_norm_eps": 0},
         "rms_norm_eps: should be above 0 and below 1, not 0",
+    ),
+    "eps_nan": (
+        CONFIG | {"rms_norm_eps": float("nan")},
+        "rms_norm_eps: should be above 0 and below 1, not nan",
+    ),
+    "eps_infinite": (
+        CONFIG | {"rms_norm_eps": float("inf")},
+        "rms_norm_eps: should be above 0 and below 1, not inf",
+    ),
+    "eps_huge": (
+        CONFIG | {"rms_norm_eps": 10**99},
+        f"rms_norm_eps: should be above 0 and below 1, not 1{'0' * 36}...",
     ),
     "eps_text": (CONFIG | {"rms_norm_eps": "1e-5"}, "rms_norm_eps: should be a number, not '1e-5'"),
     "act": (CONFIG | {"hidden_act": True}, "hidden_act: should be a string, not True"),

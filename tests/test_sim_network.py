@@ -16,7 +16,13 @@ from safetensors.numpy import save_file
 
 from sim import golden
 from sim.checkpoints import CheckpointError, TernaryLayer, pack_rows
-from sim.network import Network, accuracy, golden_matmul, read_test_set
+from sim.network import (
+    Network,
+    NetworkValueError,
+    accuracy,
+    golden_matmul,
+    read_test_set,
+)
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"
 
@@ -105,7 +111,19 @@ IMAGE_FAULTS = {
     "vector": ([3, 4], "images must be (T, 2), found shape (2,)"),
     "width": ([[3, 4, 5]], "images must be (T, 2), found shape (1, 3)"),
     "none": (np.zeros((0, 2)), "images must be (T, 2), found shape (0, 2)"),
-    "nan": ([[1.0, np.nan]], "x must be finite, found nan at (0, 0)"),
+    "nan": (
+        [[1.0, np.nan]],
+        "images[0, 1]: should be finite, not nan; check where they come from",
+    ),
+    "infinite": (
+        [[1.0, 2.0], [-np.inf, np.nan]],
+        "images[1, 0]: should be finite, not -inf; check where they come from",
+    ),
+    "huge": (
+        [[1.0, -1e200]],
+        "images[0, 1]: should have a finite mean square with those of its token, not -1e+200; "
+        "scale them down",
+    ),
 }
 
 
@@ -114,6 +132,93 @@ def test_infer_refuses(images, message):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 (the whole message is compared)
         network().infer(images, golden_matmul)
     assert str(caught.value) == message
+
+
+def codes(*values):
+    """A matmul that gives these codes for the first layer, and 0 for the second."""
+    return lambda layer, acts: np.array([values if layer.name == "first" else (0, 0)])
+
+
+E4M3, E5M2 = "fp8_e4m3", "fp8_e5m2"
+SCALED = "check the weight_scale of first"
+VALUE_FAULTS = {  # scale of the first layer, activation, matmul and format, message
+    "outputs_overflow": (
+        1.7e308,
+        "relu",
+        (golden_matmul,),
+        "first: outputs[0, 0]: should be finite, not inf; check its weight_scale, 1.7e+308",
+    ),
+    "inputs_cannot_be_squared": (
+        1e200,
+        "relu",
+        (golden_matmul,),
+        "second: inputs[0, 0]: should have a finite mean square with those of its token, "
+        f"not 1.13137e+200; {SCALED}",
+    ),
+    "activation_overflows": (
+        1e200,
+        "relu2",
+        (golden_matmul,),
+        "second: inputs[0, 0]: should have a finite mean square with those of its token, "
+        f"not inf; {SCALED}",
+    ),
+    "nan_from_a_core": (
+        1.0,
+        "relu",
+        (codes(0, 0x7E, 0xFF), 8, E4M3),
+        "first: outputs[0, 2]: should be finite in fp8_e4m3, not nan; "
+        "use a core whose sum_format has a wider range",
+    ),
+    "infinity_from_a_core": (
+        1.0,
+        "relu",
+        (codes(0xFC, 0x7C, 0), 8, E5M2),
+        "first: outputs[0, 0]: should be finite in fp8_e5m2, not -inf; "
+        "use a core whose sum_format has a wider range",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("scale", "activation", "how", "message"), VALUE_FAULTS.values(), ids=VALUE_FAULTS
+)
+def test_infer_says_where_a_value_got_lost(scale, activation, how, message):
+    layers = (layer("first", [[0, 1], [1, 0], [-1, 0]], scale), network().layers[1])
+    with pytest.raises(NetworkValueError) as caught:
+        Network(layers, activation, 1e-15).infer([[3, 4]], *how)
+    assert str(caught.value) == message
+
+
+def test_activations_that_a_format_cannot_hold():
+    """One bright pixel among 2^18: normalised it is 512, where fp8_e4m3 ends at 448."""
+    wide = Network((layer("wide", np.ones((1, 1 << 18))),), "relu", 1e-15)
+    images = np.zeros((2, 1 << 18))
+    images[0], images[1, 77] = 1, 1
+    matmul = lambda layer, acts: np.zeros((2, 1), np.int64)  # noqa: E731
+    assert wide.infer(images, matmul, number="fp16").tolist() == [[0], [0]]
+    with pytest.raises(NetworkValueError) as caught:
+        wide.infer(images, matmul, number=E4M3)
+    assert str(caught.value) == (
+        "wide: inputs[1, 77]: should be finite in fp8_e4m3, not 512; "
+        "use a core whose act has a wider range"
+    )
+
+
+SCALE_FAULTS = {
+    "nan": (np.nan, "multiply", "should be finite and above 0, not nan"),
+    "zero": (0.0, "multiply", "should be finite and above 0, not 0.0"),
+    "negative": (-0.5, "divide", "should be finite and above 0, not -0.5"),
+    "without_inverse": (1e-310, "divide", "should be large enough to divide by, not 1e-310"),
+}
+
+
+@pytest.mark.parametrize(
+    ("scale", "convention", "message"), SCALE_FAULTS.values(), ids=SCALE_FAULTS
+)
+def test_a_layer_refuses_scales(scale, convention, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the whole message is compared)
+        layer("only", [[1]], scale, convention)
+    assert str(caught.value) == f"only: scale: {message}"
 
 
 PRODUCT_FAULTS = {
@@ -139,6 +244,10 @@ def test_accuracy_refuses():
         accuracy([[1.0, 2.0]], [0, 1])
     message = "logits must be (T, classes) and labels (T,), found (1, 2) and (2,)"
     assert str(caught.value) == message
+    with pytest.raises(NetworkValueError) as strange:
+        accuracy([[1.0, 2.0], [0.0, np.nan]], [0, 1])
+    message = "logits[1, 1]: should be finite, not nan; check the layers' outputs"
+    assert str(strange.value) == message
 
 
 def write(folder, sizes=((3, 2), (2, 3)), **changes):

@@ -69,6 +69,11 @@ def test_every_token_uses_its_whole_range_and_is_off_by_half_a_step(bits):
 FAULTS = {
     "empty": (weights_absmean, (np.zeros((0, 3)),), "w must not be empty, found shape (0, 3)"),
     "nan": (weights_absmean, ([[0.0, np.nan]],), "w must be finite, found nan at (0, 1)"),
+    "too_large": (
+        weights_absmean,
+        ([[1.5e308, -1.0, 1e308]],),
+        "w must have a finite sum, found up to 1.5e+308",
+    ),
     "infinite": (
         activations_absmax,
         ([[1.0], [-np.inf]],),

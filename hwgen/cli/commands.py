@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: hwgen generate examples/lut.yaml")(generate)
     app.command(epilog="Example: hwgen estimate examples/lut.yaml --layer 1,2560,6912")(estimate)
     app.command(epilog="Example: hwgen verify examples/lut.yaml --model examples/digits")(verify)
+    app.command(epilog="Example: hwgen compare examples/fp16-32x32.yaml --tech generic")(compare)
     app.command(epilog="Example: hwgen calibrate generic")(calibrate)
     app.command(epilog="Example: hwgen schema core > core.schema.json")(schema)
     app.command(epilog="Example: hwgen doctor")(doctor)
@@ -124,6 +125,31 @@ def verify(
     if not result.match:
         messages.print(f"hwgen: error: {mismatch_text(core.name, result)}", soft_wrap=True)
         raise typer.Exit(1)
+
+
+def compare(
+    file: Annotated[Path, typer.Argument(help="comparison file, YAML", metavar="FILE.yaml")],
+    tech: Annotated[
+        list[str] | None,
+        typer.Option(help="technology, several times if need be; default: all that are found"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="results folder; default results/<name>")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Synthesise the cores of a comparison file and set them side by side."""
+    from hwgen.cli.tables import compare_tables
+    from hwgen.flow.compare import compare as run
+
+    with _counted("synthesising") as progress:
+        result = run(file, tech or (), out, progress)
+    if as_json:
+        _print_json(result.as_json())
+        return
+    for item in compare_tables(result):
+        output.print(item)
+    typer.echo(result.folder / "comparison.csv")
 
 
 def calibrate(

@@ -8,6 +8,7 @@ import pandas as pd
 from rich.table import Table
 
 from costmodel.area import OMITTED
+from hwgen.flow.compare import METHOD, TIMING, Comparison
 from hwgen.flow.doctor import Report
 from hwgen.flow.estimate import Estimate
 from hwgen.flow.sweep import Sweep
@@ -58,12 +59,42 @@ def _core_text(row: pd.Series) -> str:
     """A core in the letters of the README's table of axes."""
     lut = row["kind"] == "lut"
     parts = [row["kind"]] if row["act"] == "int8" else [row["kind"], row["act"]]
+    parts += [row["arith"]] if row["arith"] else []
     if lut:
         parts.append(f"µ={row['mu']}")
     parts.append(f"L={row['tables']} K={row['ports']} D={row['reuse']}")
     usual = {"table": "half", "storage": "wires", "builder": "minimal"}
     parts += [row[name] for name, value in usual.items() if lut and row[name] != value]
+    depths = ("build", "fetch", "reduce", "fp_add", "fp_mul")
+    parts += [f"{name}={row[key]}" for name in depths if row[key := f"pipeline_{name}"]]
     return " ".join(parts)
+
+
+def compare_tables(result: Comparison) -> Iterator[Table | str]:
+    """A table for each technology, then what others published."""
+    for technology in dict.fromkeys(row.technology for row in result.rows):
+        rows = [row for row in result.rows if row.technology == technology]
+        table = Table(title=f"{result.config.name}: {technology}")
+        table.add_column("core", no_wrap=True)
+        headings = [f"area {rows[0].area_unit.upper()}", "gates/weight", "ratio per weight"]
+        timed = rows[0].delay_ns is not None
+        for name in (*headings, *(["delay ns"] if timed else [])):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in rows:
+            cells = [f"{row.area:,.0f}", f"{row.gates_per_weight:,.0f}", f"{row.ratio:.2f}"]
+            if row.delay_ns is not None:
+                late = row.clock_ns is not None and row.delay_ns > row.clock_ns
+                cells.append(f"{row.delay_ns:.3f}" + (" late" if late else ""))
+            table.add_row(row.core, *cells)
+        yield table
+    for entry in result.config.published:
+        base = entry.areas[entry.baseline]
+        areas = " : ".join(f"{name} {area:g}" for name, area in entry.areas.items())
+        ratios = " : ".join(f"{area / base:.2f}" for area in entry.areas.values())
+        yield f"{entry.technology}, published ({entry.source}): {areas} {entry.unit}, {ratios}."
+    yield f"Ratios are to {result.config.baseline}; {METHOD}."
+    if any(row.delay_ns is not None for row in result.rows):
+        yield f"{TIMING}."
 
 
 def estimate_tables(result: Estimate) -> Iterator[Table | str]:

@@ -18,7 +18,7 @@ from hwgen.structure import structure
 from sim import golden_fixed
 from sim.checkpoints import CheckpointError, TernaryLayer
 from sim.cycles import Run, total_cycles
-from sim.network import Network, accuracy, read_test_set
+from sim.network import Network, NetworkValueError, accuracy, read_test_set
 from sim.reference import reference
 from sim.runner import CoreModel, Result, Stalls, Work
 
@@ -84,10 +84,13 @@ class _Verifier:
     def run(self, name: str, acts: NDArray, weights: NDArray) -> NDArray[np.int64]:
         """Run one layer, compare it with golden, and return the core's own outputs."""
         (tokens, features), outs = acts.shape, weights.shape[0]
+        exponents = None
+        if self.config.exponent_bits:
+            exponents = golden_fixed.token_exponents(acts, self.config.act)
         self.progress(f"running {name}: {tokens} × {features} → {outs}")
-        result: Result = self.model.run([Work(acts, weights)], self.stalls, self.seed)
+        result: Result = self.model.run([Work(acts, weights, exponents)], self.stalls, self.seed)
         (got,) = result.outputs
-        expected = reference(self.config, acts, weights)
+        expected = reference(self.config, acts, weights, exponents)
         run = Run(tokens, features, outs)
         tally = self.tally
         wrong = np.argwhere(got != expected)
@@ -202,12 +205,20 @@ def _verify_model(
         check_fits(config, f"--model {folder}: {info.name}", info.in_features, info.out_features)
     verifier = _Verifier(config, stall, seed, progress)
 
-    def on_core(layer: TernaryLayer, acts: NDArray) -> NDArray[np.int64]:
-        return verifier.run(layer.name, acts, layer.weights)
-
     floats = None if config.float_number is None else config.act
-    logits = network.infer(images, on_core, config.number.bits, floats)
-    verifier.tally.accuracy = accuracy(logits, labels)
+
+    def on_core(layer: TernaryLayer, acts: NDArray) -> NDArray[np.int64]:
+        weights: NDArray = layer.weights
+        if floats is not None and config.kind == "multiplier":
+            weights = golden_fixed.encode(weights, floats)
+        return verifier.run(layer.name, acts, weights)
+
+    try:
+        logits = network.infer(images, on_core, config.number.bits, floats, config.sum_format)
+        verifier.tally.accuracy = accuracy(logits, labels)
+    except NetworkValueError as error:
+        if not verifier.tally.mismatches:  # Else the core is wrong, not the network.
+            raise ConfigError(f"--model {folder}: {error}") from None
     return verifier.finish()
 
 

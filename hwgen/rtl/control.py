@@ -88,10 +88,13 @@ class Control(Unit[ControlSpec]):
         m = Module()
         running, issue, step = signals("running", "issue", "step")
         table_valid, accept, ends_run = signals("table_valid", "accept", "ends_run")
-        waits: Value = signals("waits")[0] if self.spec.add_stages else Const(0, 1)
+        ready: Value = running & table_valid & step
+        if self.spec.add_stages:
+            (waits,) = signals("waits")
+            ready = ready & ~waits
         m.d.comb += [
             step.eq(self.sums_ready | ~self.sums_valid),
-            self.keys_ready.eq(running & table_valid & step & ~waits),
+            self.keys_ready.eq(ready),
             issue.eq(self.keys_valid & self.keys_ready),
             self.command_ready.eq(ends_run | ~running),
             accept.eq(self.command_valid & self.command_ready),
@@ -99,7 +102,8 @@ class Control(Unit[ControlSpec]):
         with m.If(self.command_ready):
             m.d.sync += running.eq(self.command_valid)
         tag, leaves_table, tiles = self._count(m, accept, issue, ends_run)
-        self._wait(m, waits, step, leaves_table & ~tag["last_in"], tiles)
+        if self.spec.add_stages:
+            self._wait(m, waits, step, leaves_table & ~tag["last_in"], tiles)
         self._build_stages(m, table_valid, leaves_table, tag)
         self._tile_stages(m, issue, step, tag)
         return m
@@ -168,12 +172,10 @@ class Control(Unit[ControlSpec]):
         return tag, leaves_table, tiles
 
     def _wait(
-        self, m: Module, waits: Value, step: Signal, ends_in_tile: Value, tiles: Value
+        self, m: Module, waits: Signal, step: Signal, ends_in_tile: Value, tiles: Value
     ) -> None:
         """Slots between n-tiles of fewer tiles than the accumulating adder has stages."""
         stages = self.spec.add_stages
-        if not stages:
-            return
         left = Signal(self.spec.wait_bits, name="wait_left")
         slots = Signal(self.spec.wait_bits, name="wait_slots")
         if self.spec.reuse == 1:

@@ -1,0 +1,244 @@
+"""Technologies with Liberty files: where they are looked for, what is avoided, adder cells."""
+
+import fnmatch
+import subprocess
+import sys
+
+import pytest
+
+from costmodel.liberty import parse, read_liberty
+from costmodel.libraries import LIBRARIES, FullAdder, find_library
+from costmodel.synth import GENERIC_LIBERTY, WORKER, SynthesisError
+from hwgen.config import ConfigError
+
+SUM = """\
+module top (input clk, input signed [7:0] a, b, output reg signed [8:0] o);
+  reg signed [7:0] c, d;
+  always @(posedge clk) begin c <= a; d <= b; o <= c + d; end
+endmodule
+"""
+REAL = ["asap7", "ihp-sg13g2", "sky130hd"]
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(shared_cache, monkeypatch):
+    """One for all tests here: reading ASAP7 takes 3 s."""
+    monkeypatch.setenv("HWGEN_CACHE", str(shared_cache))
+
+
+def real(name):
+    try:
+        return find_library(name)
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+def test_generic_is_packaged(monkeypatch):
+    monkeypatch.delenv("HWGEN_LIBERTY_PATH", raising=False)
+    generic = find_library("generic")
+    assert generic.files == (GENERIC_LIBERTY,)
+    assert generic.info.conditions is None
+    assert generic.gate_area() == 1
+
+
+def test_first_folder_with_files_is_taken(tmp_path, monkeypatch):
+    for folder, file in (("a/sky130hd", "x.txt"), ("b/asap7", "y.lib"), ("c/asap7", "z.lib")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / file).touch()
+    (tmp_path / "b/asap7/w.lib.gz").touch()
+    monkeypatch.setenv("HWGEN_LIBERTY_PATH", f"{tmp_path}/a:{tmp_path}/b::{tmp_path}/c")
+    assert [path.name for path in find_library("asap7").files] == ["w.lib.gz", "y.lib"]
+    with pytest.raises(ConfigError) as error:
+        find_library("sky130hd")
+    looked = ", ".join(f"{tmp_path}/{folder}/sky130hd" for folder in "abc")
+    source = LIBRARIES["sky130hd"].source
+    assert str(error.value) == (
+        f"technology sky130hd: should have Liberty files: none in {looked}; set "
+        "HWGEN_LIBERTY_PATH to a folder that holds sky130hd/*.lib or sky130hd/*.lib.gz "
+        f"(they come from {source})"
+    )
+
+
+def test_path_that_is_not_set(monkeypatch):
+    monkeypatch.setenv("HWGEN_LIBERTY_PATH", "")
+    with pytest.raises(ConfigError, match=r"should have Liberty files: HWGEN_LIBERTY_PATH is not"):
+        find_library("asap7")
+
+
+def test_unknown_technology():
+    with pytest.raises(ConfigError) as error:
+        find_library("asap")
+    assert str(error.value) == (
+        "technology: should be one with Liberty files, not 'asap'; did you mean 'asap7'?"
+    )
+
+
+def allowed(technology, cells):
+    patterns = technology.info.dont_use
+    return {n: c for n, c in cells.items() if not any(fnmatch.fnmatchcase(n, p) for p in patterns)}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_what_is_left_can_be_timed(name):
+    """Neither latches, three-state outputs nor constants; every pattern means something."""
+    technology = real(name)
+    cells = read_liberty(technology.files).cells
+    left = allowed(technology, cells)
+    for pattern in technology.info.dont_use:
+        assert fnmatch.filter(cells, pattern), pattern
+    for cell in left.values():
+        outputs = [pin for pin in cell.pins.values() if pin.direction == "output"]
+        assert cell.storage in (None, "ff")
+        assert not any(pin.three_state for pin in outputs)
+        assert cell.storage or all(pin.arcs for pin in outputs)
+    assert technology.info.gate in cells
+    assert technology.info.conditions.driving_cell in left
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_conditions_are_those_of_the_driving_cell(name):
+    """Load: four of its inputs; transition: at that load, from itself, the slower edge."""
+    technology = real(name)
+    conditions = technology.info.conditions
+    cell = read_liberty(technology.files).cell(conditions.driving_cell)
+    (load,) = [p.capacitance_ff for p in cell.pins.values() if p.direction == "input"]
+    assert conditions.output_load_ff == pytest.approx(4 * load, rel=0.01)
+    (arc,) = [arc for pin in cell.pins.values() for arc in pin.arcs]
+    slowest = arc.rise_transition
+    column = max(i for i, x in enumerate(slowest.second) if x <= conditions.output_load_ff)
+    low, high = slowest.values[0][column], slowest.values[1][column + 1]
+    assert low <= conditions.input_transition_ns == conditions.clock_transition_ns <= high
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_synthesis_with_timing(name):
+    technology = real(name)
+    result = technology.synthesise(SUM, "top", "verilog", timing=True)
+    assert allowed(technology, result.cells) == result.cells
+    assert sum(count for cell, count in result.cells.items() if "df" in cell.lower()) == 25
+    assert (result.path_start, result.path_end) == ("register", "register")
+    assert result.depth >= len(result.critical_path) - 2 >= 8
+    assert sum(s.delay_ns for s in result.critical_path) == pytest.approx(result.delay_ns)
+    assert not result.full_adders
+
+
+FANOUT = """\
+module leaf (input clk, input [3:0] a, output reg [3:0] o);
+  always @(posedge clk) o <= a + 4'd3;
+endmodule
+module top (input clk, s, input [59:0] a, output reg [59:0] o, output [3:0] p);
+  reg select;
+  always @(posedge clk) begin select <= s; o <= select ? a : o ^ {a[0], a[59:1]}; end
+  leaf inner (clk, o[3:0] ^ o[7:4], p);
+endmodule
+"""
+
+
+def test_large_fan_out_is_buffered_whatever_else_is_asked():
+    technology = real("ihp-sg13g2")
+    plain = technology.synthesise(FANOUT, "top", "verilog")
+    timed = technology.synthesise(FANOUT, "top", "verilog", timing=True)
+    bare = technology._replace(info=technology.info.model_copy(update={"conditions": None}))
+    assert timed.area == plain.area
+    assert timed.area > bare.synthesise(FANOUT, "top", "verilog").area
+    assert timed.delay_ns < 2
+
+
+def test_hierarchy_is_timed_as_a_whole():
+    technology = real("ihp-sg13g2")
+    result = technology.synthesise(FANOUT, "top", "verilog", timing=True, flatten=False)
+    assert [module.name for module in result.modules] == ["leaf", "top"]
+    assert 0 < result.delay_ns < 3
+    assert result.path_end == "register"
+
+
+def model(adder):
+    """The adder cell as a Liberty text says it, for Yosys to prove."""
+    invert = "~" if adder.inverted else ""
+    a, b, c = adder.inputs
+    return (
+        f"module {adder.cell} (input {a}, {b}, {c}, output {adder.total}, {adder.carry});\n"
+        f"assign {adder.total} = {invert}({a} ^ {b} ^ {c});\n"
+        f"assign {adder.carry} = {invert}(({a} & {b}) | ({c} & ({a} | {b})));\nendmodule\n"
+    )
+
+
+@pytest.mark.parametrize("inverted", [False, True], ids=["straight", "inverted"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "input signed [4:0] a, b, output signed [5:0] o); assign o = a + b;",
+        "input signed [4:0] a, input signed [2:0] b, output signed [6:0] o); assign o = a - b;",
+        "input [4:0] a, input [2:0] b, output [6:0] o); assign o = a - b;",
+        "input [4:0] a, b, input c, output [5:0] o); assign o = {a, 1'b1} + {b, c};",
+        "input [4:0] a, output [5:0] o); assign o = a + 5'd11;",
+        "input a, b, output o); assign o = a + b;",
+    ],
+    ids=["signed", "signed_minus", "unsigned_minus", "carry_in", "constant", "bit"],
+)
+def test_adder_cells_add(body, inverted, tmp_path):
+    adder = FullAdder(cell="FA", inputs=["A", "B", "C"], total="S", carry="K", inverted=inverted)
+    (tmp_path / "top.v").write_text(f"module top ({body} endmodule\n")
+    (tmp_path / "map.v").write_text(adder.adder_map().techmap)
+    (tmp_path / "cell.v").write_text(model(adder))
+    prove = [
+        "read_verilog top.v",
+        "hierarchy -top top",
+        "design -save gold",
+        "techmap -map map.v top",
+        "techmap top",
+        "read_verilog cell.v",
+        "flatten top",
+        "design -stash gate",
+        "design -load gold",
+        "design -copy-from gate -as mapped top",
+        "miter -equiv -flatten top mapped both",
+        "sat -verify -prove trigger 0 both",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER],
+        input="\n".join(prove),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize("name", ["asap7", "sky130hd"])
+def test_adder_cells_of_the_library(name):
+    technology = real(name)
+    adder = technology.info.full_adder
+    cell = read_liberty(technology.files).cell(adder.cell)
+    functions = {pin: cell.pins[pin].function for pin in (adder.total, adder.carry)}
+    a, b, c = adder.inputs
+    for value in range(8):
+        bits = {pin: bool(value >> i & 1) for i, pin in enumerate((a, b, c))}
+        number = sum(bits.values())
+        for pin, expected in ((adder.total, number % 2), (adder.carry, number // 2)):
+            text = functions[pin].replace("!", " not ").replace("*", " and ").replace("+", " or ")
+            text = text.replace("&", " and ").replace("|", " or ").strip()
+            assert eval(text, {}, bits) == (bool(expected) != adder.inverted)
+    plain = technology.synthesise(SUM, "top", "verilog")
+    result = technology.synthesise(SUM, "top", "verilog", full_adders=True, timing=True)
+    assert result.full_adders
+    assert result.cells[adder.cell] == 7
+    assert result.area < plain.area
+    assert adder.cell in [step.cell for step in result.critical_path]
+
+
+def test_adder_cells_where_there_are_none():
+    with pytest.raises(SynthesisError) as error:
+        find_library("generic").synthesise(SUM, "top", "verilog", full_adders=True)
+    assert str(error.value) == "top: full_adders: generic has no adder cell"
+
+
+def test_packaged_liberty_is_read_whole():
+    text = GENERIC_LIBERTY.read_text(encoding="utf-8")
+    assert len(parse(text, "generic.lib").cells) == text.count("cell (")
