@@ -476,10 +476,10 @@ DAMAGES = {
     ),
     "largest_overflows": Damage(FIXED, "code > 17'h7bff", "code > 17'h7bfe", "outputs"),
     "negative_result_off_by_one": Damage(
-        FIXED, "round_up = fixed[56] ?", "round_up = 1'h0 ?", "outputs"
+        FIXED, "flipped + {56'h0, fixed[56]}", "flipped + 57'h0", "outputs"
     ),
-    "negative_ties_away_from_zero": Damage(
-        FIXED, "((&shifted_1[61:0]) & shifted_1[63])", "(&shifted_1[61:0])", "outputs"
+    "ties_towards_zero": Damage(
+        FIXED, "((|shifted_1[61:0]) | shifted_1[63])", "(|shifted_1[61:0])", "outputs"
     ),
     "result_without_its_sign": Damage(FIXED, "{fixed[56], limited}", "{1'h0, limited}", "outputs"),
     "steps_of_the_exponent_swapped": Damage(

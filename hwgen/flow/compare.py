@@ -30,7 +30,8 @@ METHOD = (
     "for all cores; cell area without wires, clock tree and placement"
 )
 TIMING = (
-    f"delay: of a flattened slice with {SLICE_PORTS} ports, from the Liberty tables, without wires"
+    f"delay: of a slice with {SLICE_PORTS} ports, from the Liberty tables, without wires; cells "
+    "mapped for area"
 )
 
 
@@ -87,7 +88,7 @@ class _Job:
         if self.timing:
             ports = min(core.ports, SLICE_PORTS)
             emitted = emit(core.model_copy(update={"ports": ports}))
-            return library.synthesise(emitted.rtlil, emitted.name, timing=True)
+            return library.synthesise(emitted.rtlil, emitted.name, flatten=False, timing=True)
         emitted = emit(core)
         return library.synthesise(emitted.rtlil, emitted.name, flatten=False)
 

@@ -139,22 +139,24 @@ class FromFixed(Unit[FromFixedSpec]):
         spec, number, bits = self.spec, self.spec.number, self.spec.bits
         m = Module()
         sign = self.fixed[-1]
-        # Of a negative number its one's complement is shifted, ones following from below: what it
-        # lacks, one at the place of the last of them, is added by the rounding.
         flipped = Signal(bits, name="flipped")
-        m.d.comb += flipped.eq(self.fixed.as_unsigned() ^ sign.replicate(bits))
+        magnitude = Signal(bits, name="magnitude")
+        m.d.comb += [
+            flipped.eq(self.fixed.as_unsigned() ^ sign.replicate(bits)),
+            magnitude.eq(flipped + sign),
+        ]
         kept = number.mantissa_bits + 1  # Leading one and stored mantissa.
         aligned = spec.point.aligned_bits is not None
         # Zeros on top make the furthest shift the sum of all steps.
         padding = 0 if aligned else (1 << spec.steps) - 1 - spec.limit
         below = max(0, kept + 2 - bits - padding)  # At least two bits are rounded away.
-        word: Value = Cat(sign.replicate(below), flipped, Const(0, padding))
-        word, shifted = self._normalise(m, word, sign)
+        word: Value = Cat(Const(0, below), magnitude, Const(0, padding))
+        word, shifted = self._normalise(m, word)
         top, rest = word[len(word) - kept :], word[: len(word) - kept]
-        exponent = self._exponent(m, shifted, top[-1] | sign, padding)
+        exponent = self._exponent(m, shifted, top[-1], padding)
         half, lower = rest[-1], rest[:-1]
         up = Signal(name="round_up")
-        m.d.comb += up.eq(Mux(sign, half | (lower.all() & top[0]), half & (lower.any() | top[0])))
+        m.d.comb += up.eq(half & (lower.any() | top[0]))
         # The leading one, where there is one, adds 1 to the exponent, and so may the rounding.
         field = Cat(Const(0, number.mantissa_bits), exponent, Const(0, 1))
         mantissa = Cat(top, Const(0, len(field) - kept))
@@ -173,7 +175,7 @@ class FromFixed(Unit[FromFixedSpec]):
             m.d.comb += limited.eq(Mux(overflows, number.infinity, code[: number.bits - 1]))
         return m
 
-    def _normalise(self, m: Module, word: Value, fill: Value) -> tuple[Value, list[Value]]:
+    def _normalise(self, m: Module, word: Value) -> tuple[Value, list[Value]]:
         """The word, its leading one at the top if it can get there, and the steps it took.
 
         It goes no further than brings the least subnormal's bit to the mantissa's lowest one:
@@ -191,14 +193,14 @@ class FromFixed(Unit[FromFixedSpec]):
                 moves = Signal(name=f"shift_{amount}")
                 m.d.comb += moves.eq(~word[len(word) - amount :].any())
             after = Signal(len(word), name=f"shifted_{amount}")
-            moved = Cat(fill.replicate(amount), word[: len(word) - amount])
+            moved = Cat(Const(0, amount), word[: len(word) - amount])
             m.d.comb += after.eq(Mux(moves, moved, word))
             word = after
             shifted.insert(0, moves)
         return word, shifted
 
-    def _exponent(self, m: Module, shifted: list[Value], there: Value, padding: int) -> Value:
-        """Exponent field less 1; ``there``: the number is not 0 and may have an exponent."""
+    def _exponent(self, m: Module, shifted: list[Value], leading: Value, padding: int) -> Value:
+        """Exponent field less 1; ``leading``: the leading one is at the top, else this is 0."""
         spec = self.spec
         if spec.point.aligned_bits is not None:
             left = Signal(len(self.limit), name="exponent_left")
@@ -212,5 +214,5 @@ class FromFixed(Unit[FromFixedSpec]):
             left = Signal(furthest.bit_length(), name="exponent_left")
             m.d.comb += left.eq(stays + spare)
         exponent = Signal(len(left), name="exponent")
-        m.d.comb += exponent.eq(left & there.replicate(len(left)))
+        m.d.comb += exponent.eq(left & leading.replicate(len(left)))
         return exponent
