@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from costmodel.area import core_area
-from costmodel.libraries import LIBRARIES, find_library
+from costmodel.libraries import find_library, library_names
 from costmodel.synth import Synthesis
 from costmodel.technology import load_technology, technologies
 from hwgen.comparison import CompareConfig, load_comparison
@@ -27,7 +27,8 @@ SLICE_PORTS = 2
 """Ports of the slice of a core whose delay is taken for that of the whole one."""
 METHOD = (
     "hierarchical: every distinct module synthesised once, nothing shared across modules, the same "
-    "for all cores; cell area without wires, clock tree and placement"
+    "for all cores; sums mapped to full-adder cells where the library has them; cell area without "
+    "wires, clock tree and placement"
 )
 TIMING = (
     f"delay: of a slice with {SLICE_PORTS} ports, from the Liberty tables, without wires; cells "
@@ -41,6 +42,7 @@ class Row:
 
     ratio: area per weight over that of the baseline. estimated_area: by the cost model, None where
     the technology has no unit costs. delay_ns: least clock period, None without delays.
+    full_adders: sums were mapped to the library's adder cells.
     """
 
     core: str
@@ -53,6 +55,7 @@ class Row:
     area_per_weight: float
     gates_per_weight: float
     ratio: float
+    full_adders: bool
     estimated_area: float | None
     delay_ns: float | None
     clock_ns: float | None
@@ -85,12 +88,15 @@ class _Job:
 
     def run(self) -> Synthesis:
         core, library = self.core, find_library(self.technology)
+        adders = library.info.full_adder is not None
         if self.timing:
             ports = min(core.ports, SLICE_PORTS)
             emitted = emit(core.model_copy(update={"ports": ports}))
-            return library.synthesise(emitted.rtlil, emitted.name, flatten=False, timing=True)
+            return library.synthesise(
+                emitted.rtlil, emitted.name, flatten=False, timing=True, full_adders=adders
+            )
         emitted = emit(core)
-        return library.synthesise(emitted.rtlil, emitted.name, flatten=False)
+        return library.synthesise(emitted.rtlil, emitted.name, flatten=False, full_adders=adders)
 
 
 def compare(
@@ -107,7 +113,7 @@ def compare(
     stopped. Raises ConfigError for the file or a technology, SynthesisError.
     """
     config, cores = load_comparison(path)
-    names = list(techs) or [name for name in LIBRARIES if _found(name)]
+    names = list(techs) or [name for name in library_names() if _found(name)]
     libraries = {name: find_library(name) for name in names}
     known = {name: load_technology(name) for name in names if name in technologies()}
     jobs = [
@@ -144,6 +150,7 @@ def compare(
                     area_per_weight=per_weight,
                     gates_per_weight=per_weight / gate,
                     ratio=per_weight / base_area,
+                    full_adders=result.full_adders,
                     estimated_area=core_area(structure(core), costs).total if costs else None,
                     delay_ns=None if timed is None else timed.delay_ns,
                     clock_ns=config.clock_ns.get(name),
