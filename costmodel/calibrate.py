@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import product
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from costmodel.synth import synthesise, tool_version
+from costmodel.libraries import TechnologyFiles
+from costmodel.synth import tool_version
 from costmodel.technology import (
     Axis,
     LinearArea,
@@ -160,11 +163,7 @@ Generated = Callable[[Primitive], tuple[str, str]]
 
 
 def calibrate(
-    technology_name: str,
-    liberty_files: Sequence[Path],
-    generated: Generated,
-    area_unit: Literal["ge", "um2"] = "ge",
-    progress: Progress | None = None,
+    library: TechnologyFiles, generated: Generated, progress: Progress | None = None
 ) -> Technology:
     """Measure every kind of primitive by synthesis and fit its area.
 
@@ -182,47 +181,51 @@ def calibrate(
     that are none of its knots, some of them beyond the last, and with the knots that were moved.
     It is 0 for multipliers, whose table holds every legal size.
 
-    Deterministic for the same Liberty files and tool version. Minutes; results are kept in the
-    cache folder, so an interrupted calibration goes on where it stopped. ``generated`` supplies
-    the units too large to be written here. Raises SynthesisError.
+    Deterministic for the same Liberty files and tool version. Minutes, on all processors; results
+    are kept in the cache folder, so an interrupted calibration goes on where it stopped.
+    ``generated``, a function of a module, supplies the units too large to be written here. Raises
+    SynthesisError.
     """
     knots = {kind: _points(kind, grid) for kind, grid in GRIDS.items()}
     points = {
         kind: list(dict.fromkeys(knots[kind] + _checks(kind, grid))) for kind, grid in GRIDS.items()
     }
-    total = sum(map(len, points.values()))
-    done, costs = 0, {}
-    for kind, grid in GRIDS.items():
-        measured = {}
-        for primitive in points[kind]:
-            measured[primitive] = measure(primitive, liberty_files, generated)
-            done += 1
+    wanted = [primitive for primitives in points.values() for primitive in primitives]
+    found: dict[Primitive, float] = {}
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        work = partial(measure, library=library, generated=generated)
+        for primitive, area in zip(wanted, pool.map(work, wanted, chunksize=4), strict=True):
+            found[primitive] = area
             if progress is not None:
-                progress(kind, done, total)
-        costs[kind] = _fit(grid, knots[kind], measured)
+                progress(primitive.kind, len(found), len(wanted))
+    costs = {
+        kind: _fit(grid, knots[kind], {primitive: found[primitive] for primitive in points[kind]})
+        for kind, grid in GRIDS.items()
+    }
     return Technology(
-        name=technology_name,
-        area_unit=area_unit,
+        name=library.name,
+        area_unit=library.info.area_unit,
         tool=tool_version(),
         liberty=[
             SourceFile(file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-            for path in liberty_files
+            for path in library.files
         ],
         costs=costs,
     )
 
 
 def measure(
-    primitive: Primitive, liberty_files: Sequence[Path], generated: Generated | None = None
+    primitive: Primitive, library: TechnologyFiles, generated: Generated | None = None
 ) -> float:
     """Synthesised area of one primitive; of several forms (a + b, a - b) the mean."""
+    adders = library.info.full_adder is not None
     if primitive.kind.startswith(("fp_", "to_", "from_")):
         if generated is None:
             raise ValueError(f"{primitive.kind} is measured from what the generator builds")
         rtlil, top = generated(primitive)
-        return synthesise(rtlil, top, liberty_files).area
+        return library.synthesise(rtlil, top, full_adders=adders).area
     areas = [
-        synthesise(text, "top", liberty_files, language="verilog").area
+        library.synthesise(text, "top", "verilog", full_adders=adders).area
         for text in verilog(primitive)
     ]
     return sum(areas) / len(areas)

@@ -86,7 +86,7 @@ def test_no_paths_and_no_dates(name):
 
 
 NUMBERED = re.compile(
-    r"(unused_|add_|sign_)?(entries_entry|act|acc|stays|shifted|(to|from)_fixed|(build_)?special|level\d+|sum_[zpm]+|table|port|fetch|(build|tile)_valid"
+    r"(unused_|add_|sign_)?(entries_entry|act|acc|stays|shifted|(to|from)_fixed|shift|below|(build_)?(special|exponent)|level\d+|sum_[zpm]+|table|port|fetch|(build|tile)_valid"
     r"|build_free|first|last|last_in|index)_\d+"
 )
 """Names that may end in a number: it counts something. Any other one was made up by a tool."""

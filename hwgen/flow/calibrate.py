@@ -11,9 +11,8 @@ import yaml
 from amaranth.hdl import Fragment
 
 from costmodel.calibrate import calibrate as measure_technology
-from costmodel.synth import GENERIC_LIBERTY
+from costmodel.libraries import find_library
 from costmodel.technology import TECH_DIR, Technology, load_technology
-from hwgen.config import ConfigError
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import WidenSpec
@@ -33,15 +32,14 @@ def calibrate(
 ) -> Path:
     """Measure the unit areas of ``tech`` and write them as YAML; returns the file.
 
-    tech: ``generic``, whose Liberty file comes with the package.
+    tech: ``generic``, whose Liberty file comes with the package, or one whose files are found.
     out: file to write; default: the cost model's own, ``costmodel/tech/<tech>.yaml``.
     progress: called with the kind just measured, the measurements done, and their number.
-    Minutes the first time; goes on where it stopped if interrupted. Raises ConfigError for another
-    technology, SynthesisError if synthesis fails, HwgenError if the file cannot be written.
+    Minutes the first time; goes on where it stopped if interrupted. Raises ConfigError for an
+    unknown technology or missing files, SynthesisError if synthesis fails, HwgenError if the file
+    cannot be written.
     """
-    if tech != "generic":
-        raise ConfigError(f"technology: should be generic, not {tech!r}; nothing else yet")
-    result = measure_technology(tech, [GENERIC_LIBERTY], generated, "ge", progress)
+    result = measure_technology(find_library(tech), generated, progress)
     path = TECH_DIR / f"{tech}.yaml" if out is None else out
     write_atomically({path: as_yaml(result)})
     load_technology.cache_clear()

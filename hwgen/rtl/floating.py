@@ -181,9 +181,11 @@ class FloatAccumulate(Unit[FloatAccumulateSpec]):
             total = widen.wide
         old = Signal(spec.sum_bits, name="old")
         keep, start = Signal(name="keep"), Signal(spec.sum_bits, name="start")
+        start_magnitude = Signal(spec.sum_bits - 1, name="start_magnitude")
         m.d.comb += [
             keep.eq(~self.first),
-            start.eq(Cat(old[:-1] & keep.replicate(spec.sum_bits - 1), old[-1] | self.first)),
+            start_magnitude.eq(old[:-1] & keep.replicate(spec.sum_bits - 1)),
+            start.eq(Cat(start_magnitude, old[-1] | self.first)),
         ]
         loads = self.load if spec.loads else Const(0, 0)
         updated = fp_sum(m, "total", spec.number, start, total, loads)
