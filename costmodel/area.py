@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from costmodel.corrections import group_of
 from costmodel.technology import Technology
 from hwgen.primitive import Counts, Primitive
 from hwgen.structure import Structure
@@ -25,14 +26,22 @@ class Area:
     calibrated: bool
 
 
-def counts_area(counts: Counts, technology: Technology) -> float:
-    """Sum over the primitives of number × unit area; UncalibratedError for an unknown one."""
-    return sum(number * technology.unit_area(primitive) for primitive, number in counts.items())
+def component_area(component: str, counts: Counts, technology: Technology) -> float:
+    """Sum over a component's primitives of number × unit area × correction of their group.
+
+    Raises UncalibratedError for an unknown one.
+    """
+    return sum(
+        number * technology.unit_area(primitive) * technology.factor(group_of(component, primitive))
+        for primitive, number in counts.items()
+    )
 
 
 def core_area(structure: Structure, technology: Technology) -> Area:
     """Area of a whole core, by component. Left out: see ``OMITTED``."""
-    parts = {name: counts_area(counts, technology) for name, counts in structure.counts.items()}
+    parts = {
+        name: component_area(name, counts, technology) for name, counts in structure.counts.items()
+    }
     kinds = {primitive.kind for counts in structure.counts.values() for primitive in counts}
     return Area(
         total=sum(parts.values()),

@@ -1,9 +1,5 @@
 """Liberty files as plain data: what area, timing and leakage of a cell need, in ns, fF and nW.
 
-The parser is our own, a statement at a time with one regular expression: liberty-parser of PyPI
-reads the same files correctly, but is GPL-3.0 in a project under Apache-2.0, brings sympy and lark
-along, and takes 19 s for ASAP7 against about 2 s here.
-
 Groups of one arc that differ in ``when`` only become one arc, the worst of them entry by entry.
 Kept of the arcs are the combinational ones and those from a clock edge, of the constraints set-up
 and recovery. Left out: asynchronous clear and preset, three-state enables, hold, internal power,
@@ -16,8 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -26,8 +21,9 @@ from typing import Annotated, Literal, TypeVar
 import numpy as np
 from pydantic import Field, ValidationError
 
+from costmodel.liberty_parser import Group, LibertyError, tree
 from hwgen.cachedir import cache_dir
-from hwgen.config import HwgenError, Strict
+from hwgen.config import Strict
 from hwgen.files import write_atomically
 
 FORMAT = "hwgen.liberty/1"
@@ -35,29 +31,12 @@ FORMAT = "hwgen.liberty/1"
 
 TRANSITION, LOAD = "input_net_transition", "total_output_net_capacitance"
 RELATED, CONSTRAINED = "related_pin_transition", "constrained_pin_transition"
-_SKIPPED = re.compile(
-    r"internal_power|.*_power|normalized_driver_waveform|receiver_.*|output_curr.*"
-)
-_STATEMENT = re.compile(
-    r"""(?:\s|\\\n|;|/\*.*?\*/|//[^\n]*)*
-    (?: (?P<close>\}) | (?P<end>\Z)
-      | (?P<name>[\w.]+)\s*
-        (?: :\s*(?:"(?P<text>[^"]*)"|(?P<word>[^;{}"\n]*))
-          | \((?P<arguments>(?:[^()"]|"[^"]*")*)\)\s*(?P<open>\{)? ) )""",
-    re.VERBOSE | re.DOTALL,
-)
-_BRACE = re.compile(r"[{}]")
-_ARGUMENT = re.compile(r'"([^"]*)"|([^\s,"\\]+)')
 _UNIT = re.compile(r"([\d.]+)\s*([a-zA-Z]+)")
 _ARC = re.compile(r"combinational(_rise|_fall)?|(rising|falling)_edge")
 _CONSTRAINT = re.compile(r"(setup|recovery)_(rising|falling)")
 _ARC_TABLES = ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
 _CONSTRAINT_TABLES = ("rise_constraint", "fall_constraint")
 _SCALES = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0}
-
-
-class LibertyError(HwgenError):
-    """A Liberty file lacks something that is needed; the message names file, cell and attribute."""
 
 
 class Table(Strict):
@@ -179,75 +158,16 @@ def read_packed(path: Path) -> bytes:
 
 def parse(text: str, file: str) -> Library:
     """Library of one Liberty text; ``file`` names it in errors."""
-    top = _tree(text, file)
+    top = tree(text, file)
     if top.kind != "library":
         raise LibertyError(f"{file}: should hold one library group, not {top.kind!r}")
     return _Reader(top, file).library()
 
 
-@dataclass(slots=True)
-class _Group:
-    kind: str
-    arguments: list[str]
-    attributes: dict[str, str] = field(default_factory=dict)
-    lists: dict[str, list[str]] = field(default_factory=dict)
-    groups: list[_Group] = field(default_factory=list)
-
-    def all(self, kind: str) -> Iterator[_Group]:
-        return (group for group in self.groups if group.kind == kind)
-
-
-def _tree(text: str, file: str) -> _Group:
-    """The group that the text holds; power tables and the like are passed over."""
-    root = _Group("file", [])
-    stack, at = [root], 0
-    while True:
-        found = _STATEMENT.match(text, at)
-        if found is None:
-            line = text.count("\n", 0, at + len(text[at:]) - len(text[at:].lstrip())) + 1
-            raise LibertyError(f"{file}:{line}: should be a Liberty statement")
-        at, name, inner = found.end(), found["name"], stack[-1]
-        if found["end"] is not None:
-            break
-        if found["close"]:
-            if len(stack) == 1:
-                raise LibertyError(f"{file}: closes a group that was not opened")
-            stack.pop()
-        elif found["open"]:
-            if _SKIPPED.fullmatch(name) and name != "leakage_power":
-                at = _after_group(text, at, file)
-                continue
-            stack.append(_Group(name, _arguments(found["arguments"])))
-            if name in ("library", "cell", "lu_table_template") and not stack[-1].arguments:
-                raise LibertyError(f"{file}: {name}: should have a name")
-            inner.groups.append(stack[-1])
-        elif found["arguments"] is not None:
-            inner.lists[name] = _arguments(found["arguments"])
-        else:
-            value = found["text"] if found["text"] is not None else found["word"]
-            inner.attributes[name] = value.strip()
-    if len(stack) > 1:
-        raise LibertyError(f"{file}: ends inside the group {stack[-1].kind!r}")
-    return root.groups[0] if len(root.groups) == 1 else root
-
-
-def _arguments(text: str) -> list[str]:
-    return [quoted or word for quoted, word in _ARGUMENT.findall(text)]
-
-
-def _after_group(text: str, at: int, file: str) -> int:
-    depth = 1
-    for brace in _BRACE.finditer(text, at):
-        depth += 1 if brace[0] == "{" else -1
-        if not depth:
-            return brace.end()
-    raise LibertyError(f"{file}: ends inside a group")
-
-
 class _Reader:
     """Turns the tree of one file into data, with units and templates at hand."""
 
-    def __init__(self, top: _Group, file: str):
+    def __init__(self, top: Group, file: str):
         self.top, self.where = top, file
         self.ns = self._unit(top.attributes.get("time_unit"), "time_unit", "s", 1e-9)
         load = " ".join(top.lists.get("capacitive_load_unit", []))
@@ -272,13 +192,13 @@ class _Reader:
             raise LibertyError(f"{self.where}: {attribute}: should be a unit, not {text!r}")
         return round(float(found[1]) * scale / to, 12)
 
-    def _number(self, group: _Group, attribute: str) -> float:
+    def _number(self, group: Group, attribute: str) -> float:
         value = self._optional(group, attribute)
         if value is None:
             raise LibertyError(f"{self.where}: {attribute}: is missing")
         return value
 
-    def _optional(self, group: _Group, attribute: str) -> float | None:
+    def _optional(self, group: Group, attribute: str) -> float | None:
         text = group.attributes.get(attribute)
         try:
             return None if text is None else float(text)
@@ -287,7 +207,7 @@ class _Reader:
                 f"{self.where}: {attribute}: should be a number, not {text!r}"
             ) from None
 
-    def _cell(self, group: _Group) -> Cell:
+    def _cell(self, group: Group) -> Cell:
         kinds = {inner.kind for inner in group.groups}
         if unknown := sorted(kinds & {"bus", "bundle", "ff_bank", "latch_bank"}):
             raise LibertyError(f"{self.where}: {unknown[0]}: is not supported")
@@ -296,7 +216,7 @@ class _Reader:
             storage = "ff"
         elif kinds & {"latch", "statetable"}:
             storage = "latch" if "latch" in kinds else "other"
-        state = next(group.all("ff"), _Group("ff", []))
+        state = next(group.all("ff"), Group("ff", []))
         return Cell(
             area=self._number(group, "area"),
             leakage_nw=self._leakage(group),
@@ -307,7 +227,7 @@ class _Reader:
             pins={name: self._pin(pin, name) for pin in group.all("pin") for name in pin.arguments},
         )
 
-    def _leakage(self, group: _Group) -> float | None:
+    def _leakage(self, group: Group) -> float | None:
         """Of each supply its unconditional value, else the mean of its states; their sum."""
         if self.nw is None:
             return None
@@ -320,7 +240,7 @@ class _Reader:
         means = [values.get(False) or values[True] for values in supplies.values()]
         return sum(sum(mean) / len(mean) for mean in means) * self.nw if means else None
 
-    def _pin(self, group: _Group, name: str) -> Pin:
+    def _pin(self, group: Group, name: str) -> Pin:
         cell, self.where = self.where, f"{self.where}: pin {name}"
         direction = group.attributes.get("direction")
         if direction not in ("input", "output", "inout", "internal"):
@@ -346,7 +266,7 @@ class _Reader:
 
     def _timing(
         self,
-        group: _Group,
+        group: Group,
         arcs: dict[tuple[str, ...], Arc],
         constraints: dict[tuple[str, ...], Constraint],
     ) -> None:
@@ -387,7 +307,7 @@ class _Reader:
                 place = (pin, kind, sense, shape)
                 arcs[place] = _worst(arcs[place], arc) if place in arcs else arc
 
-    def _table(self, group: _Group, name: str, first: str, second: str) -> Table | None:
+    def _table(self, group: Group, name: str, first: str, second: str) -> Table | None:
         """The table ``name`` with axes ``first`` and ``second``, whatever their order in the file.
 
         An axis that the file does not have becomes one point.

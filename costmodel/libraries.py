@@ -2,11 +2,13 @@
 
 The files belong to others and are not part of this project. Folders named in HWGEN_LIBERTY_PATH,
 separated as in PATH, hold them as ``<folder>/<technology>/*.lib`` or ``*.lib.gz``; the first folder
-with such files is taken.
+with such files is taken. How to use them says ``libraries/<technology>.yaml`` of this package, or,
+for a technology of the user's own, ``technology.yaml`` beside the files.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from costmodel.fpga import FAMILIES
 from costmodel.liberty import read_liberty
 from costmodel.synth import (
     GENERIC_LIBERTY,
@@ -24,9 +27,16 @@ from costmodel.synth import (
     synthesise,
 )
 from costmodel.timing import Conditions
-from hwgen.config import ConfigError, Strict
+from hwgen.config import ConfigError, Strict, read_yaml, validate
 
 VARIABLE = "HWGEN_LIBERTY_PATH"
+OWN_FILE = "technology.yaml"
+"""What makes a folder with Liberty files a technology of the user's own."""
+INFO_DIR = Path(__file__).parent / "libraries"
+PACKAGED = ("generic", "asap7", "ihp-sg13g2", "sky130hd")
+"""Technologies whose description comes with this package; only of generic the files, too."""
+TAKEN = (*PACKAGED, *FAMILIES)
+"""Names that a technology of the user's own cannot have."""
 
 _ADDER = r"""
 (* techmap_celltype = "$add $sub" *)
@@ -101,134 +111,27 @@ class FullAdder(Strict):
 class LibraryInfo(Strict):
     """What is known of one technology besides its Liberty files."""
 
+    format: Annotated[
+        Literal["hwgen.library/1"], Field(description="version of this file's meaning")
+    ] = "hwgen.library/1"
     source: Annotated[str, Field(description="where the files come from, and their licence")]
-    area_unit: Literal["ge", "um2"]
+    area_unit: Annotated[Literal["ge", "um2"], Field(description="of the Liberty files")]
     gate: Annotated[str, Field(description="NAND2 cell whose area is one gate equivalent")]
     dont_use: Annotated[
-        dict[str, str], Field(description="pattern of cells to why not to use them")
+        dict[str, str],
+        Field(default_factory=dict, description="pattern of cells to why not to use them"),
     ]
     conditions: Annotated[
-        Conditions | None, Field(description="null: the files have no delays, only areas")
+        Conditions | None,
+        Field(
+            description="null: the files have no delays, only areas. Packaged ones: the driving "
+            "cell is a buffer of strength 2, the load four of its inputs, the transitions the "
+            "slower edge of that cell at that load when such an edge drives it"
+        ),
     ]
-    full_adder: Annotated[FullAdder | None, Field(description="null: the library has none")]
-
-
-_SCAN = "scan flip-flop; there is no scan chain"
-_GATE = "clock gate; the clock is not gated"
-_LATCH = "latch; cores have none"
-_ASYNC = "asynchronous set and reset; cores have neither"
-_DELAY = "delay cell, for hold times; ABC would take it for a small buffer"
-_CLOCK = "for clock trees"
-_STATE = "three-state output"
-_CONSTANT = "constants cost nothing here, in any technology"
-
-LIBRARIES: dict[str, LibraryInfo] = {
-    "generic": LibraryInfo(
-        source="packaged with this project; written from first principles, Apache-2.0",
-        area_unit="ge",
-        gate="NAND2",
-        dont_use={},
-        conditions=None,
-        full_adder=None,
-    ),
-    "asap7": LibraryInfo(
-        source="ASAP7 7.5-track predictive PDK of Arizona State University, RVT, TT, 0.7 V, 25 °C; "
-        "BSD-3-Clause; github.com/The-OpenROAD-Project/asap7",
-        area_unit="um2",
-        gate="NAND2xp5_ASAP7_75t_R",  # The smallest NAND2, though too weak to be mapped to.
-        dont_use={
-            "*x1p*_ASAP7*": "fractional drive strength, avoided in the flows of this PDK",
-            "*xp*_ASAP7*": "drive strength below 1, too weak for wires; the hold buffers HB*, too",
-            "SDF*": _SCAN,
-            "ICG*": _GATE,
-            "DHL*": _LATCH,
-            "DLL*": _LATCH,
-            "DFFL*": "flip-flop of the falling edge",
-            "DFFASRHQN*": _ASYNC,
-            "CKINV*": _CLOCK,
-            "TIE*": _CONSTANT,
-        },
-        conditions=Conditions(
-            driving_cell="BUFx2_ASAP7_75t_R",
-            input_transition_ns=0.014,
-            clock_transition_ns=0.014,
-            output_load_ff=2.14,
-        ),
-        full_adder=FullAdder(
-            cell="FAx1_ASAP7_75t_R",
-            inputs=["A", "B", "CI"],
-            total="SN",
-            carry="CON",
-            inverted=True,
-        ),
-    ),
-    "ihp-sg13g2": LibraryInfo(
-        source="IHP SG13G2 130 nm BiCMOS open PDK, standard cells, typical, 1.2 V, 25 °C; "
-        "Apache-2.0; github.com/IHP-GmbH/IHP-Open-PDK",
-        area_unit="um2",
-        gate="sg13g2_nand2_1",
-        dont_use={
-            "*_sdf*": _SCAN,
-            "*lgcp*": _GATE,
-            "*_dl[hl]*": _LATCH,
-            "*_dlygate*": _DELAY,
-            "*_ebufn*": _STATE,
-            "*_einvn*": _STATE,
-            "*_sighold*": "bus keeper",
-            "*_tie*": _CONSTANT,
-        },
-        conditions=Conditions(
-            driving_cell="sg13g2_buf_2",
-            input_transition_ns=0.034,
-            clock_transition_ns=0.034,
-            output_load_ff=10.48,
-        ),
-        full_adder=None,
-    ),
-    "sky130hd": LibraryInfo(
-        source="SkyWater SKY130 open PDK, sky130_fd_sc_hd, TT, 1.8 V, 25 °C; "
-        "Apache-2.0; github.com/google/skywater-pdk",
-        area_unit="um2",
-        gate="sky130_fd_sc_hd__nand2_1",
-        dont_use={
-            "*lpflow*": "for power domains; there is only one",
-            "*probe*": "probe point",
-            "*_clkdlybuf*": _DELAY,
-            "*_dlygate*": _DELAY,
-            "*_dlymetal*": _DELAY,
-            "*_clkbuf*": _CLOCK,
-            "*_clkinv*": _CLOCK,
-            "*_sdf*": _SCAN,
-            "*_sedf*": _SCAN,
-            # ABC does not see the net of the enable and cannot buffer it; and with multiplexers,
-            # which ABC optimises, a core of 7000 cells is 0.4 % smaller.
-            "*_edf*": "flip-flop with enable",
-            "*_dfbb*": _ASYNC,
-            "*_dl[rx]*": _LATCH,
-            "*_dlclk*": _GATE,
-            "*_sdlclk*": _GATE,
-            "*_ebufn*": _STATE,
-            "*_einv*": _STATE,
-            "*_conb*": _CONSTANT,
-            "*_macro_sparecell*": "for repairs",
-        },
-        conditions=Conditions(
-            driving_cell="sky130_fd_sc_hd__buf_2",
-            input_transition_ns=0.046,
-            clock_transition_ns=0.046,
-            output_load_ff=6.91,
-        ),
-        full_adder=FullAdder(
-            cell="sky130_fd_sc_hd__fa_1",
-            inputs=["A", "B", "CIN"],
-            total="SUM",
-            carry="COUT",
-            inverted=False,
-        ),
-    ),
-}
-"""By name. The driving cell is a buffer of strength 2, the load four of its inputs, the transitions
-the slower edge of that cell at that load when such an edge drives it, from its tables."""
+    full_adder: Annotated[
+        FullAdder | None, Field(description="null: the library has none, or it is not used")
+    ] = None
 
 
 class TechnologyFiles(NamedTuple):
@@ -273,25 +176,96 @@ class TechnologyFiles(NamedTuple):
         """Area of one gate equivalent in ``info.area_unit``, read from the files."""
         return read_liberty(self.files).cell(self.info.gate).area
 
+    def check(self) -> None:
+        """ConfigError, a line for each cell or pin of the description that is not in the files."""
+        cells, info = read_liberty(self.files).cells, self.info
+        named = {"gate": info.gate}
+        if info.conditions is not None:
+            named["conditions.driving_cell"] = info.conditions.driving_cell
+        if info.full_adder is not None:
+            named["full_adder.cell"] = info.full_adder.cell
+        faults = [
+            f"{field}: should be a cell of the Liberty files, not {cell!r}"
+            for field, cell in named.items()
+            if cell not in cells
+        ]
+        if (adder := info.full_adder) is not None and adder.cell in cells:
+            pins = cells[adder.cell].pins
+            faults += [
+                f"full_adder: {adder.cell} should have the pin {pin!r}; it has {', '.join(pins)}"
+                for pin in (*adder.inputs, adder.total, adder.carry)
+                if pin not in pins
+            ]
+        faults += [
+            f"dont_use: {pattern!r} should match a cell of the Liberty files; correct or remove it"
+            for pattern in info.dont_use
+            if not fnmatch.filter(cells, pattern)
+        ]
+        if faults:
+            raise ConfigError("\n".join(f"technology {self.name}: {fault}" for fault in faults))
+
+
+def library_names() -> list[str]:
+    """Names of all technologies: the packaged ones, then the user's own that are found, sorted."""
+    own = {
+        file.parent.name
+        for folder in _folders()
+        if folder.is_dir()
+        for file in folder.glob(f"*/{OWN_FILE}")
+    }
+    return [*PACKAGED, *sorted(own.difference(TAKEN))]
+
 
 def find_library(name: str) -> TechnologyFiles:
-    """The files of one technology; those of ``generic`` are packaged.
+    """Description and files of one technology; those of ``generic`` are packaged.
 
-    Raises ConfigError for an unknown name, and if no folder holds the files: it says where was
+    Raises ConfigError for an unknown name, for faults in the description, if a technology of the
+    user's own has the name of a packaged one, and if no folder holds the files: it says where was
     looked and what to set.
     """
-    if name not in LIBRARIES:
-        close = get_close_matches(name, LIBRARIES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(LIBRARIES)}"
+    names = library_names()
+    if name not in names:
+        close = get_close_matches(name, names, n=1)
+        own = ", ".join(names[len(PACKAGED) :]) or f"none, {_where(OWN_FILE)}"
+        known = f"known: {', '.join(PACKAGED)}; of your own: {own}"
+        hint = f"did you mean {close[0]!r}?" if close else known
         raise ConfigError(f"technology: should be one with Liberty files, not {name!r}; {hint}")
+    places = [folder / name for folder in _folders()]
+    own_files = [file for place in places if (file := place / OWN_FILE).is_file()]
+    if name not in PACKAGED:
+        places = [own_files[0].parent]
+        info = _load_info(own_files[0])
+    elif own_files:
+        raise ConfigError(
+            f"technology {name}: is described by this package, so {own_files[0]} has no effect; "
+            "rename that folder"
+        )
+    else:
+        info = _load_info(INFO_DIR / f"{name}.yaml")
     if name == "generic":
-        return TechnologyFiles(name, LIBRARIES[name], (GENERIC_LIBERTY,))
-    places = [Path(part) / name for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+        return TechnologyFiles(name, info, (GENERIC_LIBERTY,))
     for place in places:
         if files := sorted([*place.glob("*.lib"), *place.glob("*.lib.gz")]):
-            return TechnologyFiles(name, LIBRARIES[name], tuple(files))
+            return TechnologyFiles(name, info, tuple(files))
     looked = f"none in {', '.join(map(str, places))}" if places else f"{VARIABLE} is not set"
     raise ConfigError(
         f"technology {name}: should have Liberty files: {looked}; set {VARIABLE} to a folder that "
-        f"holds {name}/*.lib or {name}/*.lib.gz (they come from {LIBRARIES[name].source})"
+        f"holds {name}/*.lib or {name}/*.lib.gz (they come from {info.source})"
     )
+
+
+def _folders() -> list[Path]:
+    return [Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+
+
+def _where(file: str) -> str:
+    """Where a file of the user's own is looked for."""
+    folders = _folders()
+    if not folders:
+        return f"as {VARIABLE} is not set"
+    return f"as there is no {' and no '.join(str(folder / '*' / file) for folder in folders)}"
+
+
+def _load_info(path: Path) -> LibraryInfo:
+    """A description; faults are said with the whole path, as all such files have one name."""
+    return validate(LibraryInfo, read_yaml(path), str(path))

@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
@@ -22,9 +21,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from costmodel import timing as sta
 from costmodel.liberty import LibertyError, Library, read_liberty, read_packed
-from costmodel.timing import Conditions, End, PathStep, Start
+from costmodel.netlist import Netlist, read_netlist
+from costmodel.netlist import depth as logic_depth
+from costmodel.stat import ModuleArea, read_hierarchy
+from costmodel.timing import FORMAT, Conditions, End, PathStep, Start, analyse
 from hwgen.cachedir import cache_dir
 from hwgen.config import HwgenError, Strict
 from hwgen.files import write_atomically
@@ -78,7 +79,7 @@ for command in sys.stdin.read().splitlines():
     libyosys.run_pass(command, design)
 """
 
-_HAS_FLIP_FLOP = re.compile(rb"^\s*ff\s*\(", re.MULTILINE)
+_HAS_FLIP_FLOP = re.compile(rb"(?:^|[{};])\s*ff\s*\(", re.MULTILINE)
 _PASS = re.compile(r"^-- Running command `(.*)' --$", re.MULTILINE)
 _ERROR = re.compile(r"^(?:.*: )?ERROR: (.*)$", re.MULTILINE)
 
@@ -94,15 +95,6 @@ class AdderMap(NamedTuple):
     """The cells as black boxes."""
     techmap: str
     """What ``$add`` and ``$sub`` become."""
-
-
-class ModuleArea(Strict):
-    """One module of a hierarchical synthesis."""
-
-    name: Annotated[str, Field(description="module")]
-    instances: Annotated[int, Field(ge=1, description="how often it occurs in the whole design")]
-    area: Annotated[float, Field(ge=0, description="one instance with all it contains")]
-    own_area: Annotated[float, Field(ge=0, description="one instance without its submodules")]
 
 
 class Synthesis(Strict):
@@ -197,8 +189,8 @@ def synthesise(
     constraints = conditions.abc_constraints() if conditions else ""
     texts = [script, *commands, *([constraints] if conditions else []), *(adders or ())]
     if cells is not None:
-        texts += [sta.FORMAT, str(timing and conditions)]
-    key = _key(texts, source, libraries)
+        texts += [FORMAT, str(timing and conditions)]
+    key = cache_key(texts, source, libraries)
     cached = cache_dir() / "synth" / f"{key}.json"
     if use_cache and (hit := _read_cached(cached)) is not None:
         return hit
@@ -211,12 +203,12 @@ def synthesise(
             (folder / file).write_text(text, encoding="utf-8")
         for index, content in enumerate(libraries):
             (folder / f"{index}.lib").write_bytes(content)
-        _run(folder, commands, top, cache_dir() / "synth" / f"{key}.log", limit_s)
+        run_yosys(folder, commands, top, cache_dir() / "synth" / f"{key}.log", limit_s)
         result = _parse(json.loads((folder / "stat.json").read_text()), top)
         result = result.model_copy(update={"full_adders": adders is not None})
         if cells is not None:
             text = (folder / "netlist.json").read_text(encoding="utf-8")
-            netlist = sta.read_netlist(text, top, cells)
+            netlist = read_netlist(text, top, cells)
             text = ""
             result = _timed(result, netlist, conditions if timing else None)
     if use_cache:
@@ -270,10 +262,10 @@ def _check_delays(top: str, library: Library) -> None:
         )
 
 
-def _timed(result: Synthesis, netlist: sta.Netlist, conditions: Conditions | None) -> Synthesis:
-    found: dict[str, Any] = {"depth": sta.depth(netlist)}
+def _timed(result: Synthesis, netlist: Netlist, conditions: Conditions | None) -> Synthesis:
+    found: dict[str, Any] = {"depth": logic_depth(netlist)}
     if conditions is not None:
-        timing = sta.analyse(netlist, conditions)
+        timing = analyse(netlist, conditions)
         found |= {
             "delay_ns": timing.delay_ns,
             "path_start": timing.start,
@@ -283,8 +275,12 @@ def _timed(result: Synthesis, netlist: sta.Netlist, conditions: Conditions | Non
     return result.model_copy(update=found)
 
 
-def _run(folder: Path, commands: list[str], top: str, kept_log: Path, limit_s: float) -> None:
-    """Run ``commands`` in ``folder``; on failure keep the log and say which pass it was."""
+def run_yosys(folder: Path, commands: list[str], top: str, kept_log: Path, limit_s: float) -> None:
+    """Run ``commands`` in ``folder``, in a process of its own.
+
+    Raises SynthesisError if a pass fails or the limit is reached: it says which pass of which top
+    it was, and where the log is kept.
+    """
     log = folder / "log"
     try:
         with log.open("wb") as file:
@@ -316,39 +312,13 @@ def _run(folder: Path, commands: list[str], top: str, kept_log: Path, limit_s: f
 
 
 def _parse(stat: dict[str, Any], top: str) -> Synthesis:
-    modules = {name.removeprefix("\\"): body for name, body in stat["modules"].items()}
-    contents: dict[str, Counter[str]] = {
-        name: Counter(body["num_cells_by_type"]) for name, body in modules.items()
-    }
-    area = {name: float(body.get("area", 0)) for name, body in modules.items()}
-    instances, cells = Counter({top: 1}), Counter[str]()
-    waiting = [(top, 1)]
-    while waiting:
-        parent, times = waiting.pop()
-        for child, number in contents[parent].items():
-            if child in modules:
-                instances[child] += times * number
-                waiting.append((child, times * number))
-            else:
-                cells[child] += times * number
-    inside = {
-        name: sum(area[child] * n for child, n in contents[name].items() if child in modules)
-        for name in modules
-    }
+    hierarchy = read_hierarchy(stat, top)
     return Synthesis(
         top=top,
-        area=area[top],
-        sequential_area=float(modules[top].get("sequential_area", 0)),
-        cells=dict(sorted(cells.items())),
-        modules=tuple(
-            ModuleArea(
-                name=name,
-                instances=instances[name],
-                area=area[name],
-                own_area=max(0.0, round(area[name] - inside[name], 6)),
-            )
-            for name in sorted(modules)
-        ),
+        area=hierarchy.area[top],
+        sequential_area=float(stat["modules"][f"\\{top}"].get("sequential_area", 0)),
+        cells=dict(sorted(hierarchy.cells.items())),
+        modules=hierarchy.module_areas(),
         tool=tool_version(),
     )
 
@@ -360,7 +330,8 @@ def _read_liberty(path: Path) -> bytes:
         raise SynthesisError(str(error)) from None
 
 
-def _key(texts: list[str], source: str, libraries: list[bytes]) -> str:
+def cache_key(texts: list[str], source: str, libraries: Sequence[bytes] = ()) -> str:
+    """Name of a result in the cache: of all that it depends on, the tool's version included."""
     parts = [tool_version().encode(), *map(str.encode, texts), source.encode(), *libraries]
     digest = hashlib.sha256()
     for part in parts:

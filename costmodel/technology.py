@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from costmodel.corrections import GROUPS
 from hwgen.config import ConfigError, HwgenError, Strict, load
 from hwgen.primitive import KINDS, Primitive
 
@@ -105,6 +106,20 @@ class SourceFile(Strict):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class Corrections(Strict):
+    """Factors by group of primitives, fitted on whole cores (`costmodel.corrections`)."""
+
+    factors: Annotated[dict[str, float], Field(description="group of primitives to its factor")]
+    residual: Annotated[Residual, Field(description="of the training cores' areas, after the fit")]
+
+    @field_validator("factors")
+    @classmethod
+    def _known_groups(cls, value: dict[str, float]) -> dict[str, float]:
+        if set(value) != set(GROUPS) or min(value.values()) <= 0:
+            raise ValueError(f"should give each of {', '.join(GROUPS)} a factor above 0")
+        return value
+
+
 class Technology(Strict):
     """Unit costs of one technology."""
 
@@ -113,6 +128,9 @@ class Technology(Strict):
     area_unit: Annotated[Literal["ge", "um2"], Field(description="ge: NAND2 equivalents")]
     tool: Annotated[str, Field(description="synthesis tool and version")]
     liberty: Annotated[list[SourceFile], Field(description="Liberty files, in order")]
+    corrections: Annotated[
+        Corrections | None, Field(description="null: no whole core was synthesised yet")
+    ] = None
     costs: Annotated[dict[str, UnitCost], Field(description="kind of primitive to its cost")]
 
     @field_validator("costs")
@@ -141,6 +159,10 @@ class Technology(Strict):
         if isinstance(cost.area, TableArea) and cost.area.by != "none" and primitive.fan_in < 1:
             raise ValueError(f"{primitive} needs a fan_in of at least 1")
         return cost.area.area(primitive)
+
+    def factor(self, group: str) -> float:
+        """Correction of a group of primitives; 1 where none was fitted."""
+        return 1.0 if self.corrections is None else self.corrections.factors[group]
 
     def calibrated(self, kind: str) -> bool:
         """True if the cost of ``kind`` comes from synthesis in this very technology."""

@@ -5,7 +5,8 @@ import gzip
 import pytest
 
 from costmodel import liberty
-from costmodel.liberty import LibertyError, parse, read_liberty
+from costmodel.liberty import parse, read_liberty
+from costmodel.liberty_parser import LibertyError
 from hwgen.cachedir import cache_dir
 
 HEAD = """\

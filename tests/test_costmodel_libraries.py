@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from costmodel.liberty import parse, read_liberty
-from costmodel.libraries import LIBRARIES, FullAdder, find_library
+from costmodel.libraries import INFO_DIR, PACKAGED, FullAdder, find_library, library_names
 from costmodel.synth import GENERIC_LIBERTY, WORKER, SynthesisError
 from hwgen.config import ConfigError
 
@@ -56,7 +57,7 @@ def test_first_folder_with_files_is_taken(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as error:
         find_library("sky130hd")
     looked = ", ".join(f"{tmp_path}/{folder}/sky130hd" for folder in "abc")
-    source = LIBRARIES["sky130hd"].source
+    source = yaml.safe_load((INFO_DIR / "sky130hd.yaml").read_text())["source"]
     assert str(error.value) == (
         f"technology sky130hd: should have Liberty files: none in {looked}; set "
         "HWGEN_LIBERTY_PATH to a folder that holds sky130hd/*.lib or sky130hd/*.lib.gz "
@@ -70,12 +71,182 @@ def test_path_that_is_not_set(monkeypatch):
         find_library("asap7")
 
 
-def test_unknown_technology():
+def test_unknown_technology(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as error:
         find_library("asap")
     assert str(error.value) == (
         "technology: should be one with Liberty files, not 'asap'; did you mean 'asap7'?"
     )
+    monkeypatch.setenv("HWGEN_LIBERTY_PATH", f"{tmp_path}:{tmp_path}/b")
+    with pytest.raises(ConfigError) as error:
+        find_library("gf180")
+    head = "technology: should be one with Liberty files, not 'gf180'; known: generic, asap7, "
+    head += "ihp-sg13g2, sky130hd; of your own: "
+    assert str(error.value) == (
+        f"{head}none, as there is no {tmp_path}/*/technology.yaml and no "
+        f"{tmp_path}/b/*/technology.yaml"
+    )
+    monkeypatch.delenv("HWGEN_LIBERTY_PATH")
+    with pytest.raises(ConfigError) as error:
+        find_library("gf180")
+    assert str(error.value) == f"{head}none, as HWGEN_LIBERTY_PATH is not set"
+
+
+def test_every_packaged_technology_has_a_description():
+    assert sorted(path.stem for path in INFO_DIR.iterdir()) == sorted(PACKAGED)
+
+
+OWN = """\
+source: mine, two gates and a flip-flop
+area_unit: um2
+gate: NAND
+conditions:
+  driving_cell: BUF
+  input_transition_ns: 0.02
+  clock_transition_ns: 0.02
+  output_load_ff: 4
+dont_use:
+  "LAZY*": slow
+"""
+OWN_LIBERTY = """\
+library (mine) {
+  time_unit : "1ns"; capacitive_load_unit (1, ff); nom_voltage : 1;
+  CELLS
+}
+"""
+
+
+def own_cell(name, area, function, inputs="A", state=""):
+    """A cell whose every arc takes 0.1 ns, or 0.3 ns from a clock."""
+    kind, sense, delay = "combinational", "non_unate", "0.1"
+    if state:
+        kind, delay = "rising_edge", "0.3"
+    values = {"cell_rise": delay, "cell_fall": delay}
+    values |= dict.fromkeys(("rise_transition", "fall_transition"), "0.02")
+    tables = " ".join(f'{t} (scalar) {{ values ("{v}"); }}' for t, v in values.items())
+    arcs = "".join(
+        f"timing () {{ related_pin : {pin}; timing_type : {kind}; timing_sense : {sense}; "
+        f"{tables} }}\n"
+        for pin in (["C"] if state else inputs)
+    )
+    pins = "".join(f"pin ({pin}) {{ direction : input; capacitance : 1; }}\n" for pin in inputs)
+    return (
+        f"cell ({name}) {{ area : {area}; {state}\n{pins}"
+        f'pin (Y) {{ direction : output; function : "{function}"; {arcs} }} }}\n'
+    )
+
+
+SETUP = (
+    'pin (D) { direction : input; capacitance : 1; timing () { related_pin : "C"; '
+    "timing_type : setup_rising; "
+    'rise_constraint (scalar) { values ("0.05"); } '
+    'fall_constraint (scalar) { values ("0.05"); } } }'
+)
+OWN_CELLS = (
+    own_cell("NAND", 2, "!(A B)", "AB")
+    + own_cell("INV", 1, "!A")
+    + own_cell("BUF", 1.5, "A")
+    + own_cell("LAZY_AND", 0.1, "A B", "AB")
+)
+STATE = f'ff (IQ, IQN) {{ clocked_on : "C"; next_state : "D"; }} pin (C) {{ direction : input; \
+capacitance : 1; clock : true; }} {SETUP}'
+REGISTER = own_cell("DFF", 10, "IQ", "", STATE)
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A technology of the user's own, in two Liberty files."""
+    folder = tmp_path / "mine" / "toy28"
+    folder.mkdir(parents=True)
+    (folder / "gates.lib").write_text(OWN_LIBERTY.replace("CELLS", OWN_CELLS))
+    (folder / "registers.lib").write_text(OWN_LIBERTY.replace("CELLS", REGISTER))
+    (folder / "technology.yaml").write_text(OWN)
+    monkeypatch.setenv("HWGEN_LIBERTY_PATH", f"{tmp_path}/none:{tmp_path}/mine")
+    return folder
+
+
+def test_a_technology_of_the_users_own(own):
+    """Liberty files, ten lines of YAML, and it is synthesised with and timed."""
+    assert len(OWN.splitlines()) == 10
+    assert library_names() == [*PACKAGED, "toy28"]
+    toy = find_library("toy28")
+    assert [file.name for file in toy.files] == ["gates.lib", "registers.lib"]
+    assert toy.gate_area() == 2
+    toy.check()
+    source = (
+        "module top (input clk, a, b, output reg o); reg c, d;"
+        "always @(posedge clk) begin c <= a; d <= b; o <= c & d; end endmodule"
+    )
+    result = toy.synthesise(source, "top", "verilog", timing=True)
+    assert result.cells == {"DFF": 3, "INV": 1, "NAND": 1}  # Not the cheap and lazy one.
+    assert result.area == 33
+    assert result.delay_ns == pytest.approx(0.3 + 0.1 + 0.1 + 0.05)
+    with pytest.raises(SynthesisError, match="top: full_adders: toy28 has no adder cell"):
+        toy.synthesise(source, "top", "verilog", full_adders=True)
+
+
+def test_a_technology_of_the_users_own_needs_liberty_files(own):
+    for file in own.glob("*.lib"):
+        file.unlink()
+    with pytest.raises(ConfigError) as error:
+        find_library("toy28")
+    assert str(error.value).startswith(
+        f"technology toy28: should have Liberty files: none in {own}; set HWGEN_LIBERTY_PATH to "
+    )
+
+
+def test_every_fault_of_a_description_is_said_at_once(own):
+    file = own / "technology.yaml"
+    text = OWN.replace("gate:", "gates:").replace("um2", "mm2")
+    file.write_text(text.replace("output_load_ff: 4", "output_load_ff: four"))
+    with pytest.raises(ConfigError) as error:
+        find_library("toy28")
+    assert sorted(str(error.value).splitlines()) == [
+        f"{file}: area_unit: input should be 'ge' or 'um2', not 'mm2'",
+        f"{file}: conditions.output_load_ff: input should be a valid number, not 'four'",
+        f"{file}: gate: is required; add it",
+        f"{file}: unknown key 'gates'; did you mean 'gate'?",
+    ]
+
+
+def test_a_description_without_conditions_is_not_taken_for_one_without_delays(own):
+    lines = OWN.splitlines(keepends=True)
+    (own / "technology.yaml").write_text("".join(lines[:3] + lines[8:]))
+    with pytest.raises(ConfigError, match=r"technology.yaml: conditions: is required; add it$"):
+        find_library("toy28")
+
+
+def test_a_description_that_does_not_fit_the_files(own):
+    adder = "full_adder: {cell: INV, inputs: [A, B, C], total: Y, carry: K, inverted: false}\n"
+    text = OWN.replace("BUF", "BUFF").replace("NAND", "NANDS").replace("LAZY", "IDLE")
+    (own / "technology.yaml").write_text(text + adder)
+    with pytest.raises(ConfigError) as error:
+        find_library("toy28").check()
+    head = "technology toy28: "
+    assert str(error.value).splitlines() == [
+        f"{head}gate: should be a cell of the Liberty files, not 'NANDS'",
+        f"{head}conditions.driving_cell: should be a cell of the Liberty files, not 'BUFF'",
+        *(f"{head}full_adder: INV should have the pin '{pin}'; it has A, Y" for pin in "BCK"),
+        f"{head}dont_use: 'IDLE*' should match a cell of the Liberty files; correct or remove it",
+    ]
+
+
+def test_a_packaged_name_cannot_be_taken(own):
+    own.rename(own.parent / "asap7")
+    assert library_names() == list(PACKAGED)
+    with pytest.raises(ConfigError) as error:
+        find_library("asap7")
+    assert str(error.value) == (
+        "technology asap7: is described by this package, so "
+        f"{own.parent}/asap7/technology.yaml has no effect; rename that folder"
+    )
+
+
+def test_the_name_of_an_fpga_family_cannot_be_taken(own):
+    own.rename(own.parent / "ecp5")
+    assert library_names() == list(PACKAGED)
+    with pytest.raises(ConfigError, match=r"should be one with Liberty files, not 'ecp5'; known: "):
+        find_library("ecp5")
 
 
 def allowed(technology, cells):
@@ -87,16 +258,14 @@ def allowed(technology, cells):
 def test_what_is_left_can_be_timed(name):
     """Neither latches, three-state outputs nor constants; every pattern means something."""
     technology = real(name)
+    technology.check()
     cells = read_liberty(technology.files).cells
     left = allowed(technology, cells)
-    for pattern in technology.info.dont_use:
-        assert fnmatch.filter(cells, pattern), pattern
     for cell in left.values():
         outputs = [pin for pin in cell.pins.values() if pin.direction == "output"]
         assert cell.storage in (None, "ff")
         assert not any(pin.three_state for pin in outputs)
         assert cell.storage or all(pin.arcs for pin in outputs)
-    assert technology.info.gate in cells
     assert technology.info.conditions.driving_cell in left
 
 

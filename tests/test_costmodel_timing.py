@@ -12,8 +12,9 @@ import pytest
 from costmodel import timing
 from costmodel.liberty import parse, read_liberty, read_packed
 from costmodel.libraries import find_library
+from costmodel.netlist import TimingError, depth, read_netlist
 from costmodel.synth import WORKER
-from costmodel.timing import Conditions, TimingError, analyse, depth, read_netlist
+from costmodel.timing import Conditions, analyse
 from hwgen.config import ConfigError
 
 HEAD = """\

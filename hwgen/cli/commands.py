@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: hwgen generate examples/lut.yaml")(generate)
     app.command(epilog="Example: hwgen estimate examples/lut.yaml --layer 1,2560,6912")(estimate)
     app.command(epilog="Example: hwgen verify examples/lut.yaml --model examples/digits")(verify)
+    app.command(epilog="Example: hwgen synth examples/lut.yaml --tech generic")(synth)
     app.command(epilog="Example: hwgen compare examples/fp16-32x32.yaml --tech generic")(compare)
     app.command(epilog="Example: hwgen calibrate generic")(calibrate)
     app.command(epilog="Example: hwgen schema core > core.schema.json")(schema)
@@ -127,6 +129,29 @@ def verify(
         raise typer.Exit(1)
 
 
+def synth(
+    core: Core,
+    tech: Annotated[
+        str, typer.Option(help="technology with Liberty files, or an FPGA family: xcup, ecp5")
+    ] = "generic",
+    clock_ns: Annotated[
+        float | None, typer.Option(help="clock period to compare the delay with, ns")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Synthesise a core and set it beside its estimate: area by component, delay, longest path."""
+    from hwgen.cli.tables import synth_tables
+    from hwgen.flow.synth import synth as run
+
+    with _status("generating") as progress:
+        result = run(core, tech, clock_ns, progress)
+    if as_json:
+        _print_json(result.as_json())
+        return
+    for item in synth_tables(result):
+        output.print(item)
+
+
 def compare(
     file: Annotated[Path, typer.Argument(help="comparison file, YAML", metavar="FILE.yaml")],
     tech: Annotated[
@@ -154,8 +179,29 @@ def compare(
 
 def calibrate(
     tech: Annotated[str, typer.Argument(help="technology")],
+    training: Annotated[
+        bool, typer.Option("--training", help="synthesise the cores of the training set instead")
+    ] = False,
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="synthesise the cores of the hold-out set instead")
+    ] = False,
+    most_cells: Annotated[
+        int, typer.Option(min=1, help="with these: leave larger cores for another time")
+    ] = 1_000_000,
 ) -> None:
-    """Measure a technology's unit costs by synthesis."""
+    """Measure a technology's unit costs by synthesis, or whole cores to judge the model on.
+
+    What was synthesised is kept, so that an interrupted run goes on where it stopped.
+    """
+    if training or holdout:
+        from hwgen.flow.holdout import HOLDOUT, TRAINING, synthesise_samples
+
+        for groups in [TRAINING] * training + [HOLDOUT] * holdout:
+            with _counted("synthesising cores") as count:
+                step = partial(_second, count)
+                path = synthesise_samples(tech, groups, most_cells, step)
+            typer.echo(path)
+        return
     from hwgen.flow.calibrate import calibrate as run
 
     with _status("calibrating") as say:
@@ -185,6 +231,10 @@ def doctor(as_json: AsJson = False) -> None:
         output.print(doctor_table(report))
     if not report.healthy:
         raise typer.Exit(1)
+
+
+def _second(count: Any, _: str, done: int, total: int) -> None:
+    count(done, total)
 
 
 def _print_json(content: Any) -> None:

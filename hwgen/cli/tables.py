@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import pandas as pd
 from rich.table import Table
@@ -12,6 +13,7 @@ from hwgen.flow.compare import METHOD, TIMING, Comparison
 from hwgen.flow.doctor import Report
 from hwgen.flow.estimate import Estimate
 from hwgen.flow.sweep import Sweep
+from hwgen.flow.synth import BY_MODULE, CellReport, FpgaReport
 from hwgen.flow.verify import Verification
 
 MEMORY = (
@@ -123,6 +125,81 @@ def estimate_tables(result: Estimate) -> Iterator[Table | str]:
         f"bits, {result.traffic.sum_bits:,} result bits"
     )
     yield f"Left out: {OMITTED}."
+
+
+def synth_tables(result: CellReport | FpgaReport) -> Iterator[Table | str]:
+    """By component, as a whole, and the longest path."""
+    yield _fpga_table(result) if isinstance(result, FpgaReport) else _cell_table(result)
+    if isinstance(result, CellReport):
+        yield from _path_lines(result)
+    cells = ", ".join(f"{number:,} {cell}" for cell, number in result.histogram.items())
+    yield f"{sum(result.flat.cells.values()):,} cells, most of them: {cells}."
+    yield f"{BY_MODULE}." + (f"\n{result.note}." if result.note else "")
+
+
+def _cell_table(result: CellReport) -> Table:
+    unit, estimated = result.unit.upper(), result.estimate is not None
+    table = Table(title=f"{result.core.name}: synthesised with {result.technology}")
+    table.add_column("component")
+    for name in (f"area {unit}", "share", *([f"estimate {unit}", "error"] if estimated else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+
+    def row(name: str, area: float, whole: float, *rest: float | None) -> list[str]:
+        estimate, error = rest
+        texts = [name, f"{area:,.0f}", f"{area / whole:.1%}" if whole else ""]
+        if estimated:
+            texts.append("" if estimate is None else f"{estimate:,.0f}")
+            texts.append("" if error is None else f"{error:+.1f} %")
+        return texts
+
+    apart, flat = result.apart.area, result.flat.area
+    for name, part in result.parts.items():
+        table.add_row(*row(name, part.area, apart, part.estimate, part.error_percent))
+    total = sum(part.area for part in result.parts.values())
+    table.add_section()
+    table.add_row(*row("sum", total, apart, None, None))
+    whole = row("total", flat, flat, result.estimate, result.error_percent)
+    table.add_row(*whole, style="bold")
+    return table
+
+
+def _path_lines(result: CellReport) -> Iterator[str]:
+    flat = result.flat
+    if flat.delay_ns is None:
+        yield f"Longest path: {flat.depth} cells; {result.technology} has no delays."
+        return
+    slack = result.slack_ns
+    late = "" if slack is None else f", slack {slack:+.3f} ns at {result.clock_ns:g} ns"
+    yield (
+        f"Least clock period {flat.delay_ns:.3f} ns without wires{late}: from "
+        f"{flat.path_start} to {flat.path_end}; at most {flat.depth} cells on a path."
+    )
+    runs = [(cell, list(steps)) for cell, steps in groupby(flat.critical_path, lambda s: s.cell)]
+    names = [
+        f"{f'{len(steps)} × ' if len(steps) > 1 else ''}{cell} "
+        f"{sum(step.delay_ns for step in steps):.3f}"
+        for cell, steps in runs
+    ]
+    yield f"Its cells, ns: {', '.join(names)}."
+    stages = ", ".join(
+        f"{stage.component} {stage.delay_ns:.3f} ns (cells: {stage.cells})"
+        for stage in result.stages
+    )
+    yield f"Module by module {result.apart.delay_ns:.3f} ns: {stages}."
+
+
+def _fpga_table(result: FpgaReport) -> Table:
+    table = Table(title=f"{result.core.name}: synthesised for {result.technology}")
+    table.add_column("component")
+    for name in ("LUT", "FF", "carry"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, part in result.parts.items():
+        table.add_row(name, f"{part.lut:,}", f"{part.ff:,}", f"{part.carry:,}")
+    table.add_section()
+    for name, whole in (("sum", result.apart), ("total", result.flat)):
+        bold = "bold" if name == "total" else None
+        table.add_row(name, f"{whole.lut:,}", f"{whole.ff:,}", f"{whole.carry:,}", style=bold)
+    return table
 
 
 def verify_text(result: Verification) -> str:

@@ -16,6 +16,7 @@ from costmodel.technology import TECH_DIR, Technology, load_technology
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import WidenSpec
+from hwgen.flow.holdout import corrected
 from hwgen.fpspec import FpAddSpec, FpMulSpec
 from hwgen.number import FLOATS, FloatFormat
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
@@ -30,7 +31,9 @@ def calibrate(
     out: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Path:
-    """Measure the unit areas of ``tech`` and write them as YAML; returns the file.
+    """Measure the unit areas of ``tech``, fit corrections, write both as YAML; returns the file.
+
+    Corrections come from the training cores that were synthesised (`hwgen.flow.holdout`), if any.
 
     tech: ``generic``, whose Liberty file comes with the package, or one whose files are found.
     out: file to write; default: the cost model's own, ``costmodel/tech/<tech>.yaml``.
@@ -39,7 +42,7 @@ def calibrate(
     unknown technology or missing files, SynthesisError if synthesis fails, HwgenError if the file
     cannot be written.
     """
-    result = measure_technology(find_library(tech), generated, progress)
+    result = corrected(measure_technology(find_library(tech), generated, progress))
     path = TECH_DIR / f"{tech}.yaml" if out is None else out
     write_atomically({path: as_yaml(result)})
     load_technology.cache_clear()

