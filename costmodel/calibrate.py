@@ -218,16 +218,12 @@ def measure(
     primitive: Primitive, library: TechnologyFiles, generated: Generated | None = None
 ) -> float:
     """Synthesised area of one primitive; of several forms (a + b, a - b) the mean."""
-    adders = library.info.full_adder is not None
     if primitive.kind.startswith(("fp_", "to_", "from_")):
         if generated is None:
             raise ValueError(f"{primitive.kind} is measured from what the generator builds")
         rtlil, top = generated(primitive)
-        return library.synthesise(rtlil, top, full_adders=adders).area
-    areas = [
-        library.synthesise(text, "top", "verilog", full_adders=adders).area
-        for text in verilog(primitive)
-    ]
+        return library.synthesise(rtlil, top).area
+    areas = [library.synthesise(text, "top", "verilog").area for text in verilog(primitive)]
     return sum(areas) / len(areas)
 
 

@@ -147,18 +147,20 @@ class TechnologyFiles(NamedTuple):
         top: str,
         language: Language = "rtlil",
         *,
-        full_adders: bool = False,
+        full_adders: bool | None = None,
         **options: Any,
     ) -> Synthesis:
         """``costmodel.synth.synthesise`` with these files, conditions and cells to avoid.
 
-        full_adders: map sums to the library's adder cell; SynthesisError if it has none. Not the
-            default: two of four technologies have no such cell, multipliers do not profit, and
-            paths get longer. A core of 7000 cells gets 7 % (sky130hd) and 14 % (asap7) smaller and
-            27 % slower with it, one of sign flips, which is mostly adders, 10 % and 25 % smaller
-            and 33 % and 14 % slower.
+        full_adders: map sums to the library's adder cell; SynthesisError if it has none. Default:
+            where it has one, as other tools do. Paths get longer: a table core of 7000 cells is
+            7 % (sky130hd) and 14 % (asap7) smaller and 27 % slower with it, one of sign flips,
+            which is mostly adders, 10 % and 25 % smaller and 33 % and 14 % slower. Products stay
+            gates.
         """
         adder = self.info.full_adder
+        if full_adders is None:
+            full_adders = adder is not None
         if full_adders and adder is None:
             raise SynthesisError(f"{top}: full_adders: {self.name} has no adder cell")
         return synthesise(

@@ -88,15 +88,12 @@ class _Job:
 
     def run(self) -> Synthesis:
         core, library = self.core, find_library(self.technology)
-        adders = library.info.full_adder is not None
         if self.timing:
             ports = min(core.ports, SLICE_PORTS)
             emitted = emit(core.model_copy(update={"ports": ports}))
-            return library.synthesise(
-                emitted.rtlil, emitted.name, flatten=False, timing=True, full_adders=adders
-            )
+            return library.synthesise(emitted.rtlil, emitted.name, flatten=False, timing=True)
         emitted = emit(core)
-        return library.synthesise(emitted.rtlil, emitted.name, flatten=False, full_adders=adders)
+        return library.synthesise(emitted.rtlil, emitted.name, flatten=False)
 
 
 def compare(

@@ -104,7 +104,6 @@ def _synthesise(tech: str, sample: Sample) -> Synthesis:
     return library.synthesise(
         emitted.rtlil,
         emitted.name,
-        full_adders=library.info.full_adder is not None,
         depth=True,
         timing=library.info.conditions is not None,
     )
