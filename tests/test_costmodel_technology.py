@@ -20,6 +20,7 @@ from costmodel.technology import (
     technologies,
 )
 from hwgen.config import ConfigError, load, validate
+from hwgen.flow import holdout
 from hwgen.flow.calibrate import as_yaml, calibrate
 from hwgen.primitive import KINDS, Primitive
 
@@ -179,6 +180,7 @@ def test_calibration_writes_what_it_measured(tmp_path, monkeypatch):
         sizes=(1, 2), widths=(2, 3), check_sizes=(3,), check_widths=(4,)
     )
     monkeypatch.setattr(calibration, "GRIDS", {"xor_row": row, "clamp": clamp})
+    monkeypatch.setattr(holdout, "FOLDER", tmp_path)  # No training cores: no corrections.
     seen = []
     path = calibrate("generic", tmp_path / "out" / "t.yaml", lambda *step: seen.append(step))
     result = load(Technology, path)
@@ -186,6 +188,7 @@ def test_calibration_writes_what_it_measured(tmp_path, monkeypatch):
     assert result.cost("xor_row").area == LinearArea(constant=0, per_bit=2.5)
     assert result.cost("xor_row").residual == Residual(max_relative=0, mean_relative=0, points=3)
     assert result.cost("clamp").residual.points == 1
+    assert result.corrections is None
     text = path.read_text(encoding="utf-8")
     assert str(tmp_path) not in text
     assert calibrate("generic", path).read_text(encoding="utf-8") == text

@@ -390,10 +390,13 @@ DAMAGES = {
     # Rounding accumulators.
     "first_n_tile_added_to_an_old_value": Damage(FLOAT, "keep = ~first", "keep = 1'h1", "outputs"),
     "first_n_tile_added_to_a_positive_zero": Damage(
-        FLOAT, "{old[15] | first, value_1}", "{old[15] & ~first, value_1}", "outputs"
+        FLOAT,
+        "{old[15] | first, start_magnitude}",
+        "{old[15] & ~first, start_magnitude}",
+        "outputs",
     ),
     "first_n_tile_negated": Damage(
-        FLOAT, "{old[15] | first, value_1}", "{1'h1, value_1}", "outputs"
+        FLOAT, "{old[15] | first, start_magnitude}", "{1'h1, start_magnitude}", "outputs"
     ),
     "second_rounding_accumulator_written_with_the_first": Damage(
         FLOAT, "if (write[1]) acc_1", "if (write[0]) acc_1", "outputs"
