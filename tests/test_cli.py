@@ -483,3 +483,8 @@ def test_the_digits_network_in_floating_point(hwgen_cli, core):
     content = json.loads(outcome.out)
     assert (outcome.code, content["match"]) == (0, True)
     assert content["accuracy"] >= 0.97
+
+
+def test_version(hwgen_cli):
+    done = hwgen_cli("--version")
+    assert (done.code, done.out, done.err) == (0, f"hwgen {hwgen.__version__}\n", "")

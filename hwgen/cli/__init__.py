@@ -7,9 +7,11 @@ progress to stderr. Flows are imported when their command runs, so that --help i
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+import hwgen
 from hwgen.cli import commands
 from hwgen.config import ConfigError, HwgenError
 
@@ -22,6 +24,24 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 commands.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hwgen {hwgen.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="print the version and exit", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
