@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: hwgen synth examples/lut.yaml --tech generic")(synth)
     app.command(epilog="Example: hwgen compare examples/fp16-32x32.yaml --tech generic")(compare)
     app.command(epilog="Example: hwgen calibrate generic")(calibrate)
+    app.command(epilog="Example: hwgen validate generic --recompute 5")(validate)
     app.command(epilog="Example: hwgen schema core > core.schema.json")(schema)
     app.command(epilog="Example: hwgen doctor")(doctor)
 
@@ -207,6 +208,34 @@ def calibrate(
     with _status("calibrating") as say:
         path = run(tech, progress=lambda kind, done, total: say(f"{kind}: {done} of {total}"))
     typer.echo(path)
+
+
+def validate(
+    tech: Annotated[str, typer.Argument(help="technology")],
+    recompute: Annotated[
+        int | None,
+        typer.Option(min=0, help="cores to synthesise again, the smallest first; default all"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the cost model on cores that it was never fitted to."""
+    from hwgen.cli.tables import validation_tables
+    from hwgen.flow.holdout import validate as run
+
+    with _counted("synthesising again") as count:
+        result = run(tech, recompute, partial(_second, count))
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        for item in validation_tables(result):
+            output.print(item)
+    if result.different:
+        names = ", ".join(result.different)
+        messages.print(
+            f"hwgen: error: {tech}: another area than recorded: {names}; other tool versions?",
+            soft_wrap=True,
+        )
+        raise typer.Exit(1)
 
 
 def schema(

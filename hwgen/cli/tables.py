@@ -12,6 +12,7 @@ from costmodel.area import OMITTED
 from hwgen.flow.compare import METHOD, TIMING, Comparison
 from hwgen.flow.doctor import Report
 from hwgen.flow.estimate import Estimate
+from hwgen.flow.holdout import Validation
 from hwgen.flow.sweep import Sweep
 from hwgen.flow.synth import BY_MODULE, CellReport, FpgaReport
 from hwgen.flow.verify import Verification
@@ -97,6 +98,25 @@ def compare_tables(result: Comparison) -> Iterator[Table | str]:
     yield f"Ratios are to {result.config.baseline}; {METHOD}."
     if any(row.delay_ns is not None for row in result.rows):
         yield f"{TIMING}."
+
+
+def validation_tables(result: Validation) -> Iterator[Table | str]:
+    """Errors by group, and the worst cores."""
+    table = Table(title=f"{result.technology}: area predicted against synthesised")
+    table.add_column("group")
+    for name in ("cores", "mean error", "largest", "rank correlation"):
+        table.add_column(name, justify="right")
+    for errors in result.errors:
+        rank = "" if errors.spearman is None else f"{errors.spearman:.4f}"
+        cells = (str(errors.cores), f"{errors.mean:.1%}", f"{errors.largest:.1%}", rank)
+        table.add_row(errors.group, *cells)
+    yield table
+    worst = ", ".join(f"{name} {error:+.1%}" for name, error in result.errors[-1].worst)
+    yield f"Worst: {worst}."
+    yield (
+        f"{result.recomputed} cores synthesised again, {len(result.different)} of them differ; "
+        f"{result.missing} of the list not synthesised yet."
+    )
 
 
 def estimate_tables(result: Estimate) -> Iterator[Table | str]:

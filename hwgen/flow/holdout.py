@@ -12,6 +12,8 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ import pandas as pd
 
 from costmodel.area import core_area
 from costmodel.corrections import GROUPS, fit, group_areas
+from costmodel.judge import Errors, judge
 from costmodel.libraries import find_library
 from costmodel.sampling import CORES_FILE, Group, Sample, load_samples
 from costmodel.synth import Synthesis
 from costmodel.technology import Corrections, Residual, Technology, load_technology
+from hwgen.config import ConfigError
 from hwgen.emit import emit
 from hwgen.files import write_atomically
 from hwgen.structure import structure
@@ -71,6 +75,62 @@ def synthesise_samples(
             progress(sample.name, done, len(waiting))
     _write(path, samples, rows, costs)
     return path
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The model against the recorded hold-out, and some of its records against synthesis anew."""
+
+    technology: str
+    errors: list[Errors]
+    missing: int
+    """Cores of the list that were not synthesised yet."""
+    recomputed: int
+    different: list[str]
+    """Cores whose synthesis anew gave another area than the record's."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "technology": self.technology,
+            "errors": [errors._asdict() for errors in self.errors],
+            "missing": self.missing,
+            "recomputed": self.recomputed,
+            "different": self.different,
+        }
+
+
+def validate(
+    tech: str,
+    recompute: int | None = None,
+    progress: Progress = lambda name, done, total: None,
+) -> Validation:
+    """Errors of the model on the hold-out cores that were synthesised, by group.
+
+    recompute: how many of them, the smallest first, to synthesise again; default all.
+    Raises ConfigError if none was, or for an unknown technology or missing files.
+    """
+    find_library(tech)
+    costs = load_technology(tech)
+    rows = _read(results_file(tech, HOLDOUT))
+    samples = load_samples().of(*HOLDOUT)
+    there = sorted((s for s in samples if s.name in rows), key=lambda sample: sample.cells)
+    if not there:
+        raise ConfigError(
+            f"technology {tech}: no hold-out core was synthesised; run "
+            f"`hwgen calibrate {tech} --holdout`"
+        )
+    table = pd.DataFrame(_lines(samples, rows, costs))
+    again = there[:recompute]
+    different = []
+    area = f"synthesised_area_{costs.area_unit}"
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        work = partial(_synthesise, tech)
+        for done, (sample, result) in enumerate(zip(again, pool.map(work, again), strict=True), 1):
+            if result.area != float(rows[sample.name][area]):
+                different.append(sample.name)
+            progress(sample.name, done, len(again))
+    errors = judge(table, f"area_{costs.area_unit}")
+    return Validation(tech, errors, len(samples) - len(there), len(again), different)
 
 
 def corrected(technology: Technology) -> Technology:
@@ -140,6 +200,15 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 def _write(
     path: Path, samples: list[Sample], rows: dict[str, dict[str, Any]], costs: Technology
 ) -> None:
+    text = io.StringIO()
+    pd.DataFrame(_lines(samples, rows, costs)).to_csv(text, index=False, lineterminator="\n")
+    write_atomically({path: text.getvalue()})
+
+
+def _lines(
+    samples: list[Sample], rows: dict[str, dict[str, Any]], costs: Technology
+) -> list[dict[str, Any]]:
+    """Rows of the table: the core, what the model says, and what synthesis gave."""
     unit = costs.area_unit
     lines = []
     for sample in samples:
@@ -156,6 +225,4 @@ def _write(
                 **rows[sample.name],
             }
         )
-    text = io.StringIO()
-    pd.DataFrame(lines).to_csv(text, index=False, lineterminator="\n")
-    write_atomically({path: text.getvalue()})
+    return lines
