@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 JOBS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: run test test-long lint bench calibrate train clean preflight
+.PHONY: run test test-long lint bench calibrate validate train clean preflight
 
 run: preflight $(VENV)/.installed
 	@$(BIN)/hwgen sweep examples/bitnet-2b4t.yaml
@@ -28,6 +28,9 @@ bench: preflight $(VENV)/.installed-test
 
 calibrate: preflight $(VENV)/.installed-test
 	@$(BIN)/hwgen calibrate generic
+
+validate: preflight $(VENV)/.installed-test
+	@$(BIN)/hwgen validate generic
 
 train: preflight $(VENV)/.installed-train
 	@$(BIN)/python examples/digits/train.py

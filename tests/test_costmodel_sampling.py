@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import pandas as pd
 import pytest
 
 from costmodel import sampling
 from costmodel.sampling import as_json, draw_samples, load_samples
 from costmodel.technology import load_technology
+from hwgen.config import ConfigError
 from hwgen.flow import holdout
 from hwgen.flow.holdout import results_file, synthesise_samples
 from hwgen.structure import structure
@@ -99,3 +101,36 @@ def test_synthesis_goes_on_where_it_stopped(tmp_path, monkeypatch):
     rows = path.read_text().splitlines()
     assert len(rows) == 3
     assert set(first.splitlines()) < set(rows)
+
+
+@pytest.mark.parametrize("tech", ["generic"])
+def test_recorded_holdout_is_what_synthesis_gives(tech, tmp_path, monkeypatch):
+    """Five cores again, from nothing; the model's errors are the README's business."""
+    monkeypatch.setenv("HWGEN_CACHE", str(tmp_path / "cache"))
+    result = holdout.validate(tech, recompute=5)
+    assert (result.recomputed, result.different) == (5, [])
+    cores = {errors.group: errors.cores for errors in result.errors}
+    assert cores["all"] + result.missing == sum(sampling.SIZES[g] for g in holdout.HOLDOUT)
+    assert cores["inside"] > 0 < cores["outside"]
+
+
+def test_a_record_that_synthesis_does_not_give_is_named(tmp_path, monkeypatch):
+    path = holdout.results_file("generic", holdout.HOLDOUT)
+    samples = sorted(load_samples().of(*holdout.HOLDOUT), key=lambda sample: sample.cells)
+    table = pd.read_csv(path, keep_default_na=False)
+    here = table["name"] == samples[0].name
+    table.loc[here, "synthesised_area_ge"] += 1
+    monkeypatch.setattr(holdout, "FOLDER", tmp_path)
+    (tmp_path / "holdout").mkdir()
+    table.to_csv(holdout.results_file("generic", holdout.HOLDOUT), index=False)
+    assert holdout.validate("generic", recompute=2).different == [samples[0].name]
+
+
+def test_without_a_record_there_is_nothing_to_judge(tmp_path, monkeypatch):
+    monkeypatch.setattr(holdout, "FOLDER", tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        holdout.validate("generic")
+    assert str(caught.value) == (
+        "technology generic: no hold-out core was synthesised; run "
+        "`hwgen calibrate generic --holdout`"
+    )
