@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -190,7 +190,7 @@ def synthesise(
     texts = [script, *commands, *([constraints] if conditions else []), *(adders or ())]
     if cells is not None:
         texts += [FORMAT, str(timing and conditions)]
-    key = cache_key(texts, source, libraries)
+    key = cache_key(texts, source, [library.digest for library in libraries])
     cached = cache_dir() / "synth" / f"{key}.json"
     if use_cache and (hit := _read_cached(cached)) is not None:
         return hit
@@ -201,8 +201,8 @@ def synthesise(
         (folder / "constraints").write_text(constraints, encoding="utf-8")
         for file, text in zip(("adders.v", "techmap.v"), adders or (), strict=False):
             (folder / file).write_text(text, encoding="utf-8")
-        for index, content in enumerate(libraries):
-            (folder / f"{index}.lib").write_bytes(content)
+        for index, library in enumerate(libraries):
+            (folder / f"{index}.lib").symlink_to(library.file)
         run_yosys(folder, commands, top, cache_dir() / "synth" / f"{key}.log", limit_s)
         result = _parse(json.loads((folder / "stat.json").read_text()), top)
         result = result.model_copy(update={"full_adders": adders is not None})
@@ -218,7 +218,7 @@ def synthesise(
 
 def _commands(
     top: str,
-    libraries: list[bytes],
+    libraries: list[_LibertyFile],
     language: Language,
     flatten: bool,
     dont_use: Sequence[str],
@@ -226,7 +226,7 @@ def _commands(
     adders: AdderMap | None,
     netlist: bool,
 ) -> list[str]:
-    sequential = next((i for i, text in enumerate(libraries) if _HAS_FLIP_FLOP.search(text)), None)
+    sequential = next((i for i, library in enumerate(libraries) if library.has_flip_flop), None)
     if sequential is None:
         raise SynthesisError(f"{top}: liberty: no file has a flip-flop; add the sequential cells")
     files = "".join(f" -liberty {index}.lib" for index in range(len(libraries)))
@@ -323,19 +323,50 @@ def _parse(stat: dict[str, Any], top: str) -> Synthesis:
     )
 
 
-def _read_liberty(path: Path) -> bytes:
+class _LibertyFile(NamedTuple):
+    """A Liberty file, unpacked in the cache folder, and what is asked of its text."""
+
+    file: Path
+    digest: bytes
+    has_flip_flop: bool
+
+
+def _read_liberty(path: Path) -> _LibertyFile:
+    """Read once in a process, as these files are large; again if the file has changed."""
     try:
-        return read_packed(path)
+        stat = path.stat()
+    except OSError as error:
+        raise SynthesisError(f"{path}: cannot be read: {error.strerror}") from None
+    found = _unpack(path, stat.st_mtime_ns, stat.st_size, cache_dir())
+    if not found.file.exists():
+        _unpack.cache_clear()
+        found = _unpack(path, stat.st_mtime_ns, stat.st_size, cache_dir())
+    return found
+
+
+@lru_cache(maxsize=64)
+def _unpack(path: Path, changed_ns: int, size: int, folder: Path) -> _LibertyFile:
+    try:
+        content = read_packed(path)
     except LibertyError as error:
         raise SynthesisError(str(error)) from None
+    digest = hashlib.sha256(content)
+    file = folder / "liberty" / f"{digest.hexdigest()[:32]}.lib"
+    if not file.exists():
+        write_atomically({file: content})
+    return _LibertyFile(file, digest.digest(), _HAS_FLIP_FLOP.search(content) is not None)
 
 
 def cache_key(texts: list[str], source: str, libraries: Sequence[bytes] = ()) -> str:
-    """Name of a result in the cache: of all that it depends on, the tool's version included."""
-    parts = [tool_version().encode(), *map(str.encode, texts), source.encode(), *libraries]
+    """Name of a result in the cache: of all that it depends on, the tool's version included.
+
+    libraries: SHA-256 digests of the Liberty files.
+    """
     digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
+    for text in (tool_version(), *texts, source):
+        digest.update(hashlib.sha256(text.encode()).digest())
+    for library in libraries:
+        digest.update(library)
     return digest.hexdigest()[:32]
 
 
