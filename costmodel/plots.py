@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 LABELS = {
     "area_ge": "core area, gate equivalents (NAND2)",
+    "area_um2": "core area, µm²",
     "cycles_per_token": "cycles per token",
     "weight_bits_per_token": "weight bits read per token",
     "act_bits_per_token": "activation bits read per token",

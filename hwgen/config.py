@@ -91,8 +91,9 @@ class CoreConfig(Strict):
     fixed_bits: Annotated[
         int | None,
         Field(
+            ge=1,
             description="width of a fixed-point activation, bits, which aligns each token to an "
-            "exponent that comes with it; default: exact, for formats that allow it; at most 128"
+            "exponent that comes with it; default: exact, for formats that allow it; at most 128",
         ),
     ] = None
     sum_format: Annotated[

@@ -21,6 +21,8 @@ from hwgen.spec import TOKEN_BITS, FetchSpec
 from hwgen.structure import Structure, structure
 from hwgen.verilog import print_verilog
 
+UNIT_PREFIXES = ("fp_add_", "fp_mul_", "fp_widen_")
+"""How modules deeper inside begin, whose names no core may have."""
 MANIFEST_FORMAT = "hwgen.manifest/1"
 CYCLES_FORMULA = (
     "tokens * sum over blocks b of ((in_tiles - 1) * max(tiles_b, R) + tiles_b) + latency"
@@ -52,7 +54,7 @@ class Emitted:
 def emit(config: CoreConfig) -> Emitted:
     """Verilog, manifest and RTLIL of a core; a fresh component tree every time."""
     spec = structure(config)
-    if spec.module_name in spec.inner_modules:
+    if spec.module_name in spec.inner_modules or spec.module_name.startswith(UNIT_PREFIXES):
         raise ConfigError(
             f"name: should be other than the modules inside the core, not {spec.module_name!r}"
         )
@@ -107,7 +109,7 @@ def _ports(spec: Structure, widths: dict[str, int]) -> list[dict[str, Any]]:
     integers = c.float_number is None
     acts = {"format": c.act}
     sums = {"format": f"int{c.sum_bits}" if c.sum_number is None else c.sum_number.name}
-    weights_signed = c.kind == "multiplier" and c.number.signed
+    weights_signed = c.kind == "multiplier" and integers and c.number.signed
     acts_end, sums_end = c.act_bits * c.tile_n, c.out_bits * c.ports
     layouts = {
         "commands__payload": [

@@ -74,6 +74,6 @@ def traffic(structure: Structure, run: Run) -> Traffic:
     acts = in_tiles(structure, run) * blocks(structure, run)
     return Traffic(
         weight_bits=run.tokens * tiles * config.tables * config.ports * config.weight_bits,
-        act_bits=run.tokens * acts * config.tile_n * config.act_bits,
+        act_bits=run.tokens * acts * (config.tile_n * config.act_bits + config.exponent_bits),
         sum_bits=run.tokens * out_tiles(structure, run) * config.ports * config.out_bits,
     )
