@@ -90,7 +90,7 @@ def sweep(
     progress(space.size, space.size)
     if not rows:
         reasons = "; ".join(f"{reason} ({count})" for reason, count in space.dropped.items())
-        raise ConfigError(f"{config_path.name}: core: no combination is a legal core: {reasons}")
+        raise ConfigError(f"{config_path}: core: no combination is a legal core: {reasons}")
     results = pd.DataFrame(rows)
     area = f"area_{technology.area_unit}"
     objectives = [_column(name, area) for name in config.objectives]
