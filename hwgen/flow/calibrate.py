@@ -15,14 +15,14 @@ from costmodel.libraries import find_library
 from costmodel.technology import TECH_DIR, Technology, load_technology
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
-from hwgen.floatspec import WidenSpec
+from hwgen.floatspec import FloatReduceSpec, WidenSpec
 from hwgen.flow.holdout import corrected
 from hwgen.fpspec import FpAddSpec, FpMulSpec
 from hwgen.number import FLOATS, FloatFormat
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 from hwgen.rtl.base import Emission, Unit
 from hwgen.rtl.fixed import FromFixed, ToFixed
-from hwgen.rtl.floating import Widen
+from hwgen.rtl.floating import FloatReduce, Widen
 from hwgen.rtl.fp import FpAdd, FpMul
 
 
@@ -54,8 +54,8 @@ def generated(primitive: Primitive) -> tuple[str, str]:
     unit = UNITS[primitive.kind](primitive.width, primitive.fan_in)
     emission = Emission()
     Fragment.get(unit, emission)
-    module = emission.modules[unit.spec.module_name]
-    return module.rtlil, module.name
+    rtlil = "\n".join(module.rtlil for module in emission.modules.values())
+    return rtlil, unit.spec.module_name
 
 
 Maker = Callable[[int, int], Unit[Any]]
@@ -66,6 +66,10 @@ SUM_GROWTH = 16
 
 def _add(number: FloatFormat, width: int, stages: int) -> Unit[Any]:
     return FpAdd(FpAddSpec(number, stages - 1))
+
+
+def _chain(number: FloatFormat, width: int, stages: int) -> Unit[Any]:
+    return FloatReduce(FloatReduceSpec(number, 4, (), stages - 1))
 
 
 def _mul(number: FloatFormat, width: int, stages: int) -> Unit[Any]:
@@ -89,6 +93,7 @@ def _widen(spec: WidenSpec, width: int, _: int) -> Unit[Any]:
 
 def _units() -> dict[str, Maker]:
     units: dict[str, Maker] = {f"fp_add_{f.name}": partial(_add, f) for f in FLOATS.values()}
+    units |= {f"fp_chain_{f.name}": partial(_chain, f) for f in FLOATS.values()}
     for name in ACT_FLOATS:
         f = FLOATS[name]
         units[f"fp_mul_{name}"] = partial(_mul, f)
@@ -112,6 +117,7 @@ def as_yaml(technology: Technology) -> str:
         f"# To make it again: hwgen calibrate {technology.name}\n"
     )
     content = technology.model_dump(mode="json")
+    content = {name: value for name, value in content.items() if value is not None}
     return head + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
 
 

@@ -23,9 +23,10 @@ from costmodel.area import core_area
 from costmodel.corrections import GROUPS, fit, group_areas
 from costmodel.judge import Errors, judge
 from costmodel.libraries import find_library
+from costmodel.residual import Residual
 from costmodel.sampling import CORES_FILE, Group, Sample, load_samples
 from costmodel.synth import Synthesis
-from costmodel.technology import Corrections, Residual, Technology, load_technology
+from costmodel.technology import Corrections, Technology, load_technology
 from hwgen.config import ConfigError
 from hwgen.emit import emit
 from hwgen.files import write_atomically
@@ -145,14 +146,9 @@ def corrected(technology: Technology) -> Technology:
     areas = [group_areas(structure(s.config).counts, technology) for s in samples]
     found = [float(rows[s.name][f"synthesised_area_{technology.area_unit}"]) for s in samples]
     factors = fit(areas, found)
-    errors = [
-        abs(sum(area[group] * factors[group] for group in GROUPS) / synthesised - 1)
+    residual = Residual.of(
+        sum(area[group] * factors[group] for group in GROUPS) / synthesised - 1
         for area, synthesised in zip(areas, found, strict=True)
-    ]
-    residual = Residual(
-        max_relative=round(max(errors), 4),
-        mean_relative=round(sum(errors) / len(errors), 4),
-        points=len(errors),
     )
     corrections = Corrections(factors=factors, residual=residual)
     return technology.model_copy(update={"corrections": corrections})
