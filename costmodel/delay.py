@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from costmodel.interpolate import between, locate
-from costmodel.paths import Element, Path, paths
+from costmodel.interpolate import along, between, locate
+from costmodel.paths import Element, IntsT, Path, paths
 from costmodel.residual import Residual
 from hwgen.config import HwgenError, Strict
 from hwgen.structure import Structure
@@ -48,7 +48,10 @@ class UnitDelay(Strict):
             raise ValueError("delays_ns: should be one for each size")
         return self
 
-    def delay_ns(self, size: int) -> float:
+    def delay_ns(self, size: Any) -> Any:
+        """At an integer size, or at an array of them."""
+        if isinstance(size, np.ndarray):
+            return along(self.sizes, self.delays_ns, size)
         low, share = locate(self.sizes, size)
         return between(self.delays_ns[low : low + 2], share)
 
@@ -65,6 +68,10 @@ class DelayModel(Strict):
     residual: Annotated[
         Residual | None, Field(description="of the training cores' periods, after the fit")
     ] = None
+
+    def factor(self, group: str) -> float:
+        """Correction of a group of elements; 1 where none was fitted."""
+        return 1.0 if self.factors is None else self.factors[group]
 
 
 class NoDelaysError(HwgenError):
@@ -94,7 +101,7 @@ def group_of(stage: str, kind: str) -> str:
 
 
 def group_delays(path: Path, model: DelayModel, technology: str) -> dict[str, float]:
-    """Uncorrected delay of a path by group, ns."""
+    """Uncorrected delay of a path by group, ns; its sinks included."""
     delays = dict.fromkeys(GROUPS, 0.0)
     for element, number in path.elements:
         delays[group_of(path.stage, element.kind)] += number * _unit(element, model, technology)
@@ -102,6 +109,9 @@ def group_delays(path: Path, model: DelayModel, technology: str) -> dict[str, fl
     for element, number in path.halves:
         beyond = max(0.0, _unit(element, model, technology) - register)
         delays[group_of(path.stage, element.kind)] += number * beyond / 2
+    if path.sinks is not None:
+        fanout = _unit(Element("fanout", path.sinks), model, technology)
+        delays[group_of(path.stage, "fanout")] += fanout
     return delays
 
 
@@ -121,11 +131,20 @@ def core_clock(spec: Structure, model: DelayModel | None, technology: str) -> Cl
 
 
 def path_delay(path: Path, model: DelayModel, technology: str) -> float:
-    """Corrected delay of a path, ns."""
-    delays = group_delays(path, model, technology)
-    if model.factors is None:
-        return sum(delays.values())
-    return sum(delay * model.factors[group] for group, delay in delays.items())
+    """Corrected delay of a path, ns; the fan-out to its sinks is added last."""
+    delays = group_delays(replace(path, sinks=None), model, technology)
+    total = 0.0
+    for group, delay in delays.items():
+        total += delay * model.factor(group)
+    if path.sinks is None:
+        return total
+    return total + fanout_delay(path.stage, path.sinks, model, technology)
+
+
+def fanout_delay(stage: str, sinks: IntsT, model: DelayModel, technology: str) -> Any:
+    """Corrected delay of the buffers to so many sinks, ns; of an integer, or an array of them."""
+    unit = _unit_delay("fanout", model, technology)
+    return unit.delay_ns(sinks) * model.factor(group_of(stage, "fanout"))
 
 
 def fit(cores: Sequence[Sequence[Mapping[str, float]]], found: Sequence[float]) -> dict[str, float]:
@@ -156,8 +175,12 @@ def fit(cores: Sequence[Sequence[Mapping[str, float]]], found: Sequence[float]) 
 
 
 def _unit(element: Element, model: DelayModel, technology: str) -> float:
-    if element.kind not in model.units:
+    return float(_unit_delay(element.kind, model, technology).delay_ns(element.size))
+
+
+def _unit_delay(kind: str, model: DelayModel, technology: str) -> UnitDelay:
+    if kind not in model.units:
         raise NoDelaysError(
-            f"{technology}: {element.kind}: has no unit delay; run `hwgen calibrate {technology}`"
+            f"{technology}: {kind}: has no unit delay; run `hwgen calibrate {technology}`"
         )
-    return model.units[element.kind].delay_ns(element.size)
+    return model.units[kind]

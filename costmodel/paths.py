@@ -11,12 +11,12 @@ product, a clamp or a conversion waits for the last bit.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
 
 from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.number import FloatFormat
-from hwgen.spec import FetchSpec, ProductSpec
+from hwgen.spec import ControlSpec, FetchSpec, ProductSpec
 from hwgen.structure import Structure
 
 ELEMENTS = {
@@ -36,6 +36,9 @@ size is their number of stages), two adders in a row with registers inside (fp_c
 conversions (to_*, from_*, fp_widen_*: size is the width) of `hwgen.primitive.KINDS`."""
 
 
+IntsT = TypeVar("IntsT", int, Any)
+
+
 class Element(NamedTuple):
     """One element of a path."""
 
@@ -49,9 +52,11 @@ class Path:
 
     stage: str
     elements: tuple[tuple[Element, int], ...]
-    """Element and number; half a chain of rounding adders counts in ``halves``."""
+    """Element and number."""
     halves: tuple[tuple[Element, int], ...] = ()
     """Element whose delay beyond a register's counts by halves, and the number of halves."""
+    sinks: int | None = None
+    """Gates to which one signal on the path goes: all ports, or what control enables. None: few."""
 
 
 @dataclass
@@ -62,6 +67,7 @@ class _Walk:
     stages: list[str] = field(default_factory=list)
     elements: Counter[Element] = field(default_factory=Counter)
     halves: Counter[Element] = field(default_factory=Counter)
+    sinks: int | None = None
     carry: int = 0
     """Width of the last integer adder whose carry is still on its way."""
 
@@ -102,8 +108,8 @@ class _Walk:
         if self.elements or self.halves:
             elements = self.elements + Counter({Element("register", 0): 1})
             stage = "+".join(self.stages)
-            self.paths.append(Path(stage, _sorted(elements), _sorted(self.halves)))
-        self.stages, self.elements, self.halves = [], Counter(), Counter()
+            self.paths.append(Path(stage, _sorted(elements), _sorted(self.halves), self.sinks))
+        self.stages, self.elements, self.halves, self.sinks = [], Counter(), Counter(), None
 
     def _settle(self) -> None:
         if self.carry:
@@ -120,7 +126,16 @@ def _sorted(elements: Counter[Element]) -> tuple[tuple[Element, int], ...]:
 
 
 def paths(spec: Structure) -> tuple[Path, ...]:
-    """The longest path of every stage of a core, from the activations on, then of its control."""
+    """The longest path of every stage of a core: those of its data, then that of its control."""
+    c, control = spec.config, spec.control
+    sinks = control_sinks(
+        c.tables * widest_stage(spec), control.in_tile_bits, control.out_tile_bits
+    )
+    return (*data_paths(spec), replace(control_path(control), sinks=sinks))
+
+
+def data_paths(spec: Structure) -> tuple[Path, ...]:
+    """From the activations on; exactly one of them has ``sinks``, the ports."""
     walk = _Walk()
     if spec.to_fixed is not None:
         walk.block("convert", spec.to_fixed.kind, spec.to_fixed.bits)
@@ -131,7 +146,32 @@ def paths(spec: Structure) -> tuple[Path, ...]:
     if spec.from_fixed is not None:
         walk.block("convert", spec.from_fixed.kind, spec.from_fixed.bits)
         walk.cut()
-    return (*walk.paths, _control(spec))
+    return tuple(walk.paths)
+
+
+def control_path(control: ControlSpec) -> Path:
+    """From the counter of n-tiles to whatever the end of a table's use enables, without sinks."""
+    elements: Counter[Element] = Counter()
+    elements[Element("register", 0)] += 1
+    elements[Element("adder", control.in_tile_bits)] += 1
+    elements[Element("equal", control.in_tile_bits)] += 1
+    elements[Element("gate", 0)] += 5 + control.build_stages
+    elements[Element("mux", 2)] += 1
+    return Path("control", _sorted(elements))
+
+
+def control_sinks(build_bits: IntsT, in_tile_bits: IntsT, out_tile_bits: IntsT) -> IntsT:
+    """Flip-flops that control enables at once: the widest row of build, and a command's counters.
+
+    Integers, or arrays of them.
+    """
+    return build_bits + 2 * in_tile_bits + 3 * out_tile_bits
+
+
+def widest_stage(spec: Structure) -> int:
+    """Flip-flops of the widest row of registers in one build, bits."""
+    build = spec.build
+    return max((build.stage_bits(stage) for stage in build.stages), default=0)
 
 
 def _build(walk: _Walk, spec: Structure) -> None:
@@ -151,8 +191,7 @@ def _build(walk: _Walk, spec: Structure) -> None:
 
 def _fetch(walk: _Walk, spec: Structure) -> None:
     fetch = spec.fetch
-    if spec.config.ports > 1:
-        walk.add("fetch", "fanout", spec.config.ports)
+    walk.sinks = spec.config.ports
     if isinstance(fetch, FetchSpec):
         walk.add("fetch", "fetch_mux", len(fetch.cases))
         if fetch.half:
@@ -217,18 +256,3 @@ def _accumulate(walk: _Walk, spec: Structure) -> None:
     loop.add("accumulate", "mux", 2)
     loop.cut()
     walk.paths += loop.paths
-
-
-def _control(spec: Structure) -> Path:
-    """From the counter of n-tiles to whatever the end of a table's use enables."""
-    control, c = spec.control, spec.config
-    elements: Counter[Element] = Counter()
-    elements[Element("register", 0)] += 1
-    elements[Element("adder", control.in_tile_bits)] += 1
-    elements[Element("equal", control.in_tile_bits)] += 1
-    elements[Element("gate", 0)] += 5 + control.build_stages
-    widest = max((spec.build.stage_bits(stage) for stage in spec.build.stages), default=0)
-    sinks = max(c.tables * widest, 2 * control.in_tile_bits + 3 * control.out_tile_bits)
-    elements[Element("fanout", sinks)] += 1
-    elements[Element("mux", 2)] += 1
-    return Path("control", _sorted(elements))
