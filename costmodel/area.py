@@ -11,8 +11,7 @@ from hwgen.primitive import Counts, Primitive
 from hwgen.structure import COMPONENTS, Structure
 
 OMITTED = (
-    "no clock period; cell area only, without wires, clock tree or placement; "
-    "memory around the core is not priced"
+    "cell area only, without wires, clock tree or placement; memory around the core is not priced"
 )
 
 

@@ -114,6 +114,13 @@ class Corrections(Strict):
         return value
 
 
+class PaperModel(Strict):
+    """The one coefficient of the model in `costmodel.paper`."""
+
+    gamma: Annotated[float, Field(gt=0, description="fitted on the training cores")]
+    residual: Annotated[Residual, Field(description="of the training cores' areas, after the fit")]
+
+
 class Technology(Strict):
     """Unit costs of one technology."""
 
@@ -126,6 +133,9 @@ class Technology(Strict):
         Corrections | None, Field(description="null: no whole core was synthesised yet")
     ] = None
     costs: Annotated[dict[str, UnitCost], Field(description="kind of primitive to its cost")]
+    paper: Annotated[
+        PaperModel | None, Field(description="null: no whole core was synthesised yet")
+    ] = None
     delays: Annotated[
         DelayModel | None, Field(description="null: the Liberty files have no delays")
     ] = None

@@ -11,12 +11,13 @@ import yaml
 from amaranth.hdl import Fragment
 
 from costmodel.calibrate import calibrate as measure_technology
+from costmodel.calibrate_delay import unit_delays
 from costmodel.libraries import find_library
 from costmodel.technology import TECH_DIR, Technology, load_technology
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import FloatReduceSpec, WidenSpec
-from hwgen.flow.holdout import corrected
+from hwgen.flow.holdout import corrected, predict_again
 from hwgen.fpspec import FpAddSpec, FpMulSpec
 from hwgen.number import FLOATS, FloatFormat
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
@@ -31,7 +32,7 @@ def calibrate(
     out: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Path:
-    """Measure the unit areas of ``tech``, fit corrections, write both as YAML; returns the file.
+    """Measure the units of ``tech``, fit corrections, write both as YAML; returns the file.
 
     Corrections come from the training cores that were synthesised (`hwgen.flow.holdout`), if any.
 
@@ -42,10 +43,15 @@ def calibrate(
     unknown technology or missing files, SynthesisError if synthesis fails, HwgenError if the file
     cannot be written.
     """
-    result = corrected(measure_technology(find_library(tech), generated, progress))
+    library = find_library(tech)
+    result = measure_technology(library, generated, progress)
+    delays = unit_delays(library, generated, progress)
+    result = corrected(result.model_copy(update={"delays": delays}))
     path = TECH_DIR / f"{tech}.yaml" if out is None else out
     write_atomically({path: as_yaml(result)})
     load_technology.cache_clear()
+    if out is None:
+        predict_again(tech)
     return path
 
 
@@ -113,7 +119,7 @@ UNITS = _units()
 def as_yaml(technology: Technology) -> str:
     """``technology`` as the text of its file; the same technology gives the same text."""
     head = (
-        f"# Unit areas of technology {technology.name}, from synthesis; do not edit.\n"
+        f"# Unit areas and delays of technology {technology.name}, from synthesis; do not edit.\n"
         f"# To make it again: hwgen calibrate {technology.name}\n"
     )
     content = technology.model_dump(mode="json")
