@@ -1,16 +1,16 @@
 """Technologies with Liberty files: where they are looked for, what is avoided, adder cells."""
 
 import fnmatch
-import subprocess
-import sys
 
 import pytest
 import yaml
 
 from costmodel.liberty import parse, read_liberty
 from costmodel.libraries import INFO_DIR, PACKAGED, FullAdder, find_library, library_names
-from costmodel.synth import GENERIC_LIBERTY, WORKER, SynthesisError
+from costmodel.synth import GENERIC_LIBERTY, SynthesisError
 from hwgen.config import ConfigError
+from tests.netlist import yosys
+from tests.technologies import real
 
 SUM = """\
 module top (input clk, input signed [7:0] a, b, output reg signed [8:0] o);
@@ -21,22 +21,7 @@ endmodule
 REAL = ["asap7", "ihp-sg13g2", "sky130hd"]
 
 
-@pytest.fixture(scope="module")
-def shared_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(shared_cache, monkeypatch):
-    """One for all tests here: reading ASAP7 takes 3 s."""
-    monkeypatch.setenv("HWGEN_CACHE", str(shared_cache))
-
-
-def real(name):
-    try:
-        return find_library(name)
-    except ConfigError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 def test_generic_is_packaged(monkeypatch):
@@ -369,15 +354,7 @@ def test_adder_cells_add(body, inverted, tmp_path):
         "miter -equiv -flatten top mapped both",
         "sat -verify -prove trigger 0 both",
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        input="\n".join(prove),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
+    yosys(prove, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["asap7", "sky130hd"])
