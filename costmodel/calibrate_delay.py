@@ -107,6 +107,16 @@ def _tree(_: int) -> str:
     )
 
 
+def _shared_sum(users: int) -> str:
+    """A sum of eight bits and as many adders that take it."""
+    outputs = ", ".join(f"output signed [8:0] o{i}" for i in range(users))
+    sums = " ".join(f"assign o{i} = s + $signed(c[{8 * i} +: 8]);" for i in range(users))
+    return (
+        f"module top (input signed [6:0] a, b, input [{8 * users - 1}:0] c, {outputs});\n"
+        f"wire signed [7:0] s = a + b; {sums}\nendmodule\n"
+    )
+
+
 def _probes() -> dict[str, Probe]:
     probes = {
         "register": Probe("two flip-flops in a row", (0,), _registers),
@@ -141,6 +151,12 @@ def _probes() -> dict[str, Probe]:
             (1, 2, 4, 8, 16, 64, 256, 1024, 4096, 16384),
             lambda n: Primitive("and_row", n),
             lambda _: Primitive("and_row", 1),
+        ),
+        "sum_fanout": Probe(
+            "a + b taken by so many adders, less the same with one",
+            (1, 2, 4, 8, 16, 32, 64, 128),
+            _shared_sum,
+            lambda _: _shared_sum(1),
         ),
         "clamp": Probe(
             "signed saturation of a word 4 bits wider",
