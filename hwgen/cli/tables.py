@@ -159,7 +159,7 @@ def estimate_tables(result: Estimate) -> Iterator[Table | str]:
         f"bits, {result.traffic.sum_bits:,} result bits"
     )
     if not result.corrected:
-        yield "Area is a sum of parts: no factors were fitted on whole cores in this technology yet."
+        yield "Area is a sum of parts: no factors were fitted on whole cores here yet."
     yield f"Left out: {OMITTED}."
 
 
