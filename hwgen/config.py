@@ -63,10 +63,21 @@ class Pipeline(Strict):
         ),
     ] = 0
     fp_add: Annotated[
-        int, Field(ge=0, le=4, description="registers in each floating-point adder; 0: none")
+        int,
+        Field(
+            ge=0,
+            le=4,
+            description="registers in each floating-point adder, with arith: float only; 0: none",
+        ),
     ] = 0
     fp_mul: Annotated[
-        int, Field(ge=0, le=4, description="registers in each floating-point multiplier; 0: none")
+        int,
+        Field(
+            ge=0,
+            le=4,
+            description="registers in each floating-point multiplier, of kind multiplier with "
+            "arith: float only; 0: none",
+        ),
     ] = 0
 
 
@@ -107,7 +118,8 @@ class CoreConfig(Strict):
         Field(
             ge=1,
             description="width of a fixed-point activation, bits, which aligns each token to an "
-            "exponent that comes with it; default: exact, for formats that allow it; at most 128",
+            "exponent that comes with it: at least sign and significand, less than exact, at most "
+            "128; default: exact, for formats that allow it",
         ),
     ] = None
     sum_format: Annotated[

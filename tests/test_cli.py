@@ -370,6 +370,20 @@ def test_faults_of_a_sweep_file(hwgen_cli, core, message):
     assert not Path("results").exists()
 
 
+def test_every_reason_why_a_sweep_has_no_core_is_a_line(hwgen_cli):
+    workload = "workload: {name: w, layers: [{name: a, in_features: 8, out_features: 8}]}\n"
+    core = "core: {kind: [lut, signflip], tables: [1, 9], ports: 1, pipeline: {build: 1}}"
+    Path("sweep.yaml").write_text(workload + core)
+    outcome = hwgen_cli("sweep", "sweep.yaml")
+    head = "hwgen: error: sweep.yaml: core: no combination is a legal core: "
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.strip().splitlines() == [
+        f"{head}pipeline.build: tables on wires have no registers to cut; should be 0 (or "
+        "storage: registers) (2)",
+        f"{head}pipeline.build: belongs to kind lut (2)",
+    ]
+
+
 def digits(folder: Path) -> dict[str, np.ndarray]:
     """A copy of the digits model to spoil; returns its tensors."""
     shutil.copytree(DIGITS, folder)

@@ -6,7 +6,14 @@ import pytest
 import yaml
 
 from costmodel.liberty import parse, read_liberty
-from costmodel.libraries import INFO_DIR, PACKAGED, FullAdder, find_library, library_names
+from costmodel.libraries import (
+    INFO_DIR,
+    PACKAGED,
+    FullAdder,
+    MissingFilesError,
+    find_library,
+    library_names,
+)
 from costmodel.synth import GENERIC_LIBERTY, SynthesisError
 from hwgen.config import ConfigError
 from tests.netlist import yosys
@@ -39,7 +46,7 @@ def test_first_folder_with_files_is_taken(tmp_path, monkeypatch):
     (tmp_path / "b/asap7/w.lib.gz").touch()
     monkeypatch.setenv("HWGEN_LIBERTY_PATH", f"{tmp_path}/a:{tmp_path}/b::{tmp_path}/c")
     assert [path.name for path in find_library("asap7").files] == ["w.lib.gz", "y.lib"]
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(MissingFilesError) as error:
         find_library("sky130hd")
     looked = ", ".join(f"{tmp_path}/{folder}/sky130hd" for folder in "abc")
     source = yaml.safe_load((INFO_DIR / "sky130hd.yaml").read_text())["source"]
@@ -52,13 +59,15 @@ def test_first_folder_with_files_is_taken(tmp_path, monkeypatch):
 
 def test_path_that_is_not_set(monkeypatch):
     monkeypatch.setenv("HWGEN_LIBERTY_PATH", "")
-    with pytest.raises(ConfigError, match=r"should have Liberty files: HWGEN_LIBERTY_PATH is not"):
+    message = r"should have Liberty files: HWGEN_LIBERTY_PATH is not"
+    with pytest.raises(MissingFilesError, match=message):
         find_library("asap7")
 
 
 def test_unknown_technology(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as error:
         find_library("asap")
+    assert not isinstance(error.value, MissingFilesError)
     assert str(error.value) == (
         "technology: should be one with Liberty files, not 'asap'; did you mean 'asap7'?"
     )
