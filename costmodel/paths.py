@@ -189,7 +189,9 @@ def widest_stage(spec: Structure) -> int:
 def _build(walk: _Walk, spec: Structure) -> None:
     build = spec.build
     dag = build.dag
-    uses = Counter(r for add in dag.sums for r in (add.left, add.right) if r is not None)
+    same = dag.representatives
+    distinct = [dag.sums[r - build.mu] for r in sorted(set(same)) if r >= build.mu]
+    uses = Counter(same[r] for s in distinct for r in (s.left, s.right) if r is not None)
     if 0 in build.cuts:
         walk.cut()
     for level in range(1, dag.levels + 1):

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -210,30 +211,44 @@ def calibrate(
 
 
 def validate(
-    tech: Annotated[str, typer.Argument(help="technology")],
+    techs: Annotated[
+        list[str] | None,
+        typer.Argument(help="technologies; default all with recorded cores", metavar="[TECH]..."),
+    ] = None,
     recompute: Annotated[
         int | None,
         typer.Option(min=0, help="cores to synthesise again, the smallest first; default all"),
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="draw predicted against synthesised: a .png or .svg file")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
     from hwgen.cli.tables import validation_tables
+    from hwgen.flow.validate import recorded, write_figure
     from hwgen.flow.validate import validate as run
 
-    with _counted("synthesising again") as count:
-        result = run(tech, recompute, _nameless(count))
+    results = []
+    for tech in techs or recorded():
+        with _counted(f"{tech}: synthesising again") as count:
+            results.append(run(tech, recompute, _nameless(count)))
     if as_json:
-        _print_json(result.as_json())
+        _print_json([result.as_json() for result in results])
     else:
-        for item in validation_tables(result):
+        for item in chain.from_iterable(map(validation_tables, results)):
             output.print(item)
-    if result.different:
-        names = ", ".join(result.different)
-        messages.print(
-            f"hwgen: error: {tech}: another area than recorded: {names}; other tool versions?",
-            soft_wrap=True,
-        )
+    if figure is not None:
+        write_figure(results, figure)
+        typer.echo(figure)
+    for result in results:
+        if result.different:
+            messages.print(
+                f"hwgen: error: {result.technology}: other numbers than recorded: "
+                f"{', '.join(result.different)}; other tool versions?",
+                soft_wrap=True,
+            )
+    if any(result.different for result in results):
         raise typer.Exit(1)
 
 

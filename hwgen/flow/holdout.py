@@ -113,7 +113,7 @@ def corrected(technology: Technology) -> Technology:
 def _area_corrections(
     technology: Technology, specs: list[Structure], found: list[float]
 ) -> Corrections:
-    areas = [group_areas(spec.counts, technology) for spec in specs]
+    areas = [group_areas(spec.units, technology) for spec in specs]
     factors = fit(areas, found)
     errors = (
         sum(area[group] * factors[group] for group in GROUPS) / synthesised - 1
