@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
+Count = Callable[[int, int], None]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
 messages = Console(stderr=True, highlight=False, markup=False)
 output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
@@ -200,8 +200,7 @@ def calibrate(
 
         for groups in [TRAINING] * training + [HOLDOUT] * holdout:
             with _counted("synthesising cores") as count:
-                step = partial(_second, count)
-                path = synthesise_samples(tech, groups, most_cells, step)
+                path = synthesise_samples(tech, groups, most_cells, _nameless(count))
             typer.echo(path)
         return
     from hwgen.flow.calibrate import calibrate as run
@@ -233,7 +232,7 @@ def validate(
     results = []
     for tech in techs or recorded():
         with _counted(f"{tech}: synthesising again") as count:
-            results.append(run(tech, recompute, partial(_second, count)))
+            results.append(run(tech, recompute, _nameless(count)))
     if as_json:
         _print_json([result.as_json() for result in results])
     else:
@@ -254,7 +253,9 @@ def validate(
 
 
 def schema(
-    what: Annotated[str, typer.Argument(help="core or sweep", metavar="[core|sweep]")] = "core",
+    what: Annotated[
+        str, typer.Argument(help="core, sweep or compare", metavar="[core|sweep|compare]")
+    ] = "core",
 ) -> None:
     """Print the JSON schema of a kind of file, for editors."""
     from hwgen.flow.schema import schema as run
@@ -277,8 +278,9 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _second(count: Any, _: str, done: int, total: int) -> None:
-    count(done, total)
+def _nameless(count: Count) -> Callable[[str, int, int], None]:
+    """``count`` for a flow that also says which core is done."""
+    return lambda name, done, total: count(done, total)
 
 
 def _print_json(content: Any) -> None:
@@ -293,7 +295,7 @@ def _status(first: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _counted(what: str) -> Iterator[Any]:
+def _counted(what: str) -> Iterator[Count]:
     """A progress bar on stderr; a function that takes done and total."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:

@@ -240,11 +240,12 @@ def _fpga_table(result: FpgaReport) -> Table:
 
 def verify_text(result: Verification) -> str:
     """One paragraph: what was compared and how it went."""
+    predicted = f"{result.cycles_predicted:,} predicted"
     lines = [
         f"{'match' if result.match else 'MISMATCH'}: {result.outputs:,} outputs of "
         f"{len(result.layers)} layer{'s' if len(result.layers) > 1 else ''} compared, "
         f"{result.mismatches:,} differ; {result.cycles:,} cycles, "
-        f"{result.cycles_predicted:,} predicted"
+        + (f"with stalls; {predicted} without" if result.stall else predicted)
     ]
     if result.accuracy is not None:
         lines.append(f"accuracy of the core's own outputs: {result.accuracy:.2%}")
