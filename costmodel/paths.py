@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.number import FloatFormat
-from hwgen.spec import ControlSpec, FetchSpec, ProductSpec
+from hwgen.spec import AccumulateSpec, ControlSpec, FetchSpec, ProductSpec
 from hwgen.structure import Structure
 
 ELEMENTS = {
@@ -147,6 +147,12 @@ def paths(spec: Structure) -> tuple[Path, ...]:
 
 def data_paths(spec: Structure) -> tuple[Path, ...]:
     """From the activations on; exactly one of them has ``sinks``, the ports."""
+    return (*forward_paths(spec), *loop_paths(spec.accumulate))
+
+
+def forward_paths(spec: Structure) -> tuple[Path, ...]:
+    """From the activations to the accumulators, and from those to the outputs; exactly one path has
+    ``sinks``, the ports. The number of accumulators matters only in whether it is 1."""
     walk = _Walk()
     if spec.to_fixed is not None:
         bits = spec.to_fixed.bits
@@ -255,11 +261,13 @@ def _accumulate(walk: _Walk, spec: Structure) -> None:
         walk.adder("accumulate", accumulate.adder_bits)
         if accumulate.saturate:
             walk.block("accumulate", "clamp", accumulate.sum_bits)
-    if accumulate.reuse > 1:
-        walk.add("accumulate", "fanout", accumulate.reuse)
     walk.add("accumulate", "mux", 2)  # What an enable takes in.
     walk.cut()
-    loop = _Walk()  # From an accumulator back to it.
+
+
+def loop_paths(accumulate: AccumulateSpec | FloatAccumulateSpec) -> tuple[Path, ...]:
+    """From an accumulator back to it."""
+    loop = _Walk()
     if accumulate.reuse > 1:
         loop.add("accumulate", "mux", accumulate.reuse)
         loop.add("accumulate", "fanout", accumulate.sum_bits)
@@ -272,4 +280,4 @@ def _accumulate(walk: _Walk, spec: Structure) -> None:
             loop.block("accumulate", "clamp", accumulate.sum_bits)
     loop.add("accumulate", "mux", 2)
     loop.cut()
-    walk.paths += loop.paths
+    return tuple(loop.paths)

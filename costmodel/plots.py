@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 LABELS = {
     "area_ge": "core area, gate equivalents (NAND2)",
@@ -114,6 +114,11 @@ def _validation_panel(panel: Panel, axes: Axes) -> None:
         axes.scatter(found[here], predicted[here], s=14, color=colour, marker=marker, label=name)
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
     axes.set(xlabel="synthesised", ylabel="predicted")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(_short))
+        axis.set_minor_locator(NullLocator())
+    axes.tick_params(labelsize=8)
     axes.set_title(
         f"{panel.title}\n{len(found)} cores, mean error {panel.mean_error:.1%}", fontsize=9
     )

@@ -81,7 +81,7 @@ def test_period_of_one_core_by_hand():
         ),
         (
             {"mu": 1, "act": "fp16", "arith": "fixed", "tables": 1},
-            ["convert+fetch+accumulate", "accumulate", "convert", "control"],
+            ["convert+fetch+accumulate", "convert", "accumulate", "control"],
         ),
     ],
     ids=["registers_behind_fetch_and_levels", "registered_table", "fixed"],

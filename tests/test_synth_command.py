@@ -133,6 +133,7 @@ def test_longest_path_with_delays(core):
     assert result.stages[-1].component == component(apart.critical_path[-1].instance)
     estimated = core_area(structure(config("pipelined")), load_technology(name))
     assert result.estimate == pytest.approx(estimated.total)
+    assert result.clock.period_ns == pytest.approx(flat.delay_ns, rel=0.3)
     assert len(result.histogram) == 10
     assert list(result.histogram.values()) == sorted(flat.cells.values(), reverse=True)[:10]
 
@@ -195,6 +196,7 @@ def test_tables(core):
     assert "slack -" in text
     assert "at 0.5 ns: from register to register" in text
     assert "Module by module" in text
+    assert "Estimated: " in text
 
 
 @pytest.mark.parametrize(

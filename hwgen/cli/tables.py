@@ -217,6 +217,11 @@ def _path_lines(result: CellReport) -> Iterator[str]:
         for cell, steps in runs
     ]
     yield f"Its cells, ns: {', '.join(names)}."
+    if result.clock is not None:
+        error = result.clock.period_ns / flat.delay_ns - 1
+        yield (
+            f"Estimated: {result.clock.period_ns:.3f} ns ({error:+.1%}), by {result.clock.stage}."
+        )
     stages = ", ".join(
         f"{stage.component} {stage.delay_ns:.3f} ns (cells: {stage.cells})"
         for stage in result.stages

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.area import core_area
+from costmodel.delay import Clock, core_clock
 from costmodel.fpga import CARRY_CELLS, FAMILIES, LUT_INPUTS, FpgaSynthesis, synthesise_fpga
 from costmodel.libraries import TechnologyFiles, find_library, library_names
 from costmodel.synth import Synthesis
@@ -70,6 +71,8 @@ class CellReport:
     note: str
     stages: tuple[Stage, ...]
     clock_ns: float | None
+    clock: Clock | None
+    """As estimated; None where there are no unit delays."""
 
     @property
     def error_percent(self) -> float | None:
@@ -105,6 +108,8 @@ class CellReport:
             },
             f"components_{area}": self.apart.area,
             "delay_ns": flat.delay_ns,
+            "estimated_delay_ns": None if self.clock is None else self.clock.period_ns,
+            "estimated_stage": None if self.clock is None else self.clock.stage,
             "depth_cells": flat.depth,
             "clock_ns": self.clock_ns,
             "slack_ns": self.slack_ns,
@@ -259,6 +264,7 @@ def _cells(
         note=note,
         stages=_stages(apart.critical_path),
         clock_ns=clock_ns,
+        clock=_clock(spec, library.name),
     )
 
 
@@ -307,6 +313,13 @@ def _estimates(
     by_part = {name: area.by_component.get(name, 0.0) for name in PARTS}
     by_part[BUILD] = area.by_component["build"] + area.by_component["tables"]
     return by_part, area.total, ""
+
+
+def _clock(spec: Structure, technology: str) -> Clock | None:
+    if technology not in technologies():
+        return None
+    model = load_technology(technology).delays
+    return None if model is None else core_clock(spec, model, technology)
 
 
 def _stages(path: tuple[PathStep, ...]) -> tuple[Stage, ...]:
