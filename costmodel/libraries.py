@@ -222,6 +222,14 @@ def library_names() -> list[str]:
     return [*PACKAGED, *sorted(own.difference(TAKEN))]
 
 
+def own_folder(name: str) -> Path | None:
+    """Where a technology of the user's own is described; None for a packaged or unknown one."""
+    if name in TAKEN:
+        return None
+    places = (folder / name for folder in _folders())
+    return next((place for place in places if (place / OWN_FILE).is_file()), None)
+
+
 def find_library(name: str) -> TechnologyFiles:
     """Description and files of one technology; those of ``generic`` are packaged.
 
