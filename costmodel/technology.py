@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from costmodel.corrections import GROUPS
 from costmodel.delay import DelayModel
+from costmodel.energy_data import EnergyModel
 from costmodel.interpolate import between, locate
 from costmodel.libraries import library_names, own_folder
 from costmodel.residual import Residual
@@ -142,6 +143,9 @@ class Technology(Strict):
     delays: Annotated[
         DelayModel | None, Field(description="null: the Liberty files have no delays")
     ] = None
+    energy: Annotated[EnergyModel | None, Field(description="null: no core was simulated yet")] = (
+        None
+    )
 
     @field_validator("costs")
     @classmethod

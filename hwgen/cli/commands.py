@@ -90,13 +90,16 @@ def estimate(
             help="T,N,M: tokens, inputs, outputs; default: one token of the core's largest layer"
         ),
     ] = None,
+    activity: Annotated[
+        str, typer.Option(help="data that the energy is for: random or digits")
+    ] = "random",
     as_json: AsJson = False,
 ) -> None:
-    """Area, counts, cycles and traffic of a core, without building it."""
+    """Area, energy, counts, cycles and traffic of a core, without building it."""
     from hwgen.cli.tables import estimate_tables
     from hwgen.flow.estimate import estimate as run
 
-    result = run(core, tech, layer)
+    result = run(core, tech, layer, activity)
     if as_json:
         _print_json(result.as_json())
         return
@@ -187,20 +190,33 @@ def calibrate(
     holdout: Annotated[
         bool, typer.Option("--holdout", help="synthesise the cores of the hold-out set instead")
     ] = False,
+    energy: Annotated[
+        bool,
+        typer.Option("--energy", help="simulate cores in cells and fit the energies instead"),
+    ] = False,
     most_cells: Annotated[
-        int, typer.Option(min=1, help="with these: leave larger cores for another time")
-    ] = 1_000_000,
+        int | None, typer.Option(min=1, help="with these: leave larger cores for another time")
+    ] = None,
 ) -> None:
     """Measure a technology's unit costs by synthesis, or whole cores to judge the model on.
 
     What was synthesised is kept, so that an interrupted run goes on where it stopped.
     """
+    if energy:
+        from hwgen.flow.calibrate_energy import calibrate_energy
+
+        with _counted("simulating cores") as count:
+            paths = calibrate_energy(tech, most_cells, _nameless(count))
+        for path in paths:
+            typer.echo(path)
+        return
     if training or holdout:
         from hwgen.flow.holdout import HOLDOUT, TRAINING, synthesise_samples
 
         for groups in [TRAINING] * training + [HOLDOUT] * holdout:
             with _counted("synthesising cores") as count:
-                path = synthesise_samples(tech, groups, most_cells, _nameless(count))
+                most = most_cells or 1_000_000
+                path = synthesise_samples(tech, groups, most, _nameless(count))
             typer.echo(path)
         return
     from hwgen.flow.calibrate import calibrate as run

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from costmodel.area import OMITTED
+from costmodel.energy import OMITTED as ENERGY_OMITTED
 from hwgen.flow.compare import METHOD, TIMING, Comparison
 from hwgen.flow.doctor import Report
 from hwgen.flow.estimate import Estimate
@@ -161,6 +162,16 @@ def estimate_tables(result: Estimate) -> Iterator[Table | str]:
     if not result.corrected:
         yield "Area is a sum of parts: no factors were fitted on whole cores here yet."
     yield f"Left out: {OMITTED}."
+    energy = result.energy
+    if energy is None:
+        yield f"Energy: {result.energy_note}."
+        return
+    yield (
+        f"Energy, {energy.activity} data, at full speed: {energy.fj_per_tile:,.0f} fJ per tile of "
+        f"{result.core.tile_n} × {result.core.tile_m}, {energy.fj_per_mac:,.3g} fJ per "
+        f"multiply-accumulate, {energy.clock_fj_per_tile / energy.fj_per_tile:.0%} of it the "
+        f"clock's; leakage {energy.leakage_mw:.3g} mW; left out: {ENERGY_OMITTED}."
+    )
 
 
 def synth_tables(result: CellReport | FpgaReport) -> Iterator[Table | str]:
