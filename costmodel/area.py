@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from costmodel.corrections import group_of
 from costmodel.technology import Technology
 from hwgen.primitive import Counts, Primitive
-from hwgen.structure import Structure
+from hwgen.structure import COMPONENTS, Structure
 
 OMITTED = (
-    "no clock period; cell area only, without wires, clock tree or placement; "
-    "memory around the core is not priced"
+    "cell area only, without wires, clock tree or placement; memory around the core is not priced"
 )
 
 
@@ -26,25 +25,33 @@ class Area:
     calibrated: bool
 
 
-def component_area(component: str, counts: Counts, technology: Technology) -> float:
-    """Sum over a component's primitives of number × unit area × correction of their group.
+def unit_area(component: str, counts: Counts, technology: Technology) -> float:
+    """Sum over the primitives of number × unit area × correction of their group.
 
     Raises UncalibratedError for an unknown one.
     """
     return sum(
-        number * technology.unit_area(primitive) * technology.factor(group_of(component, primitive))
-        for primitive, number in counts.items()
+        (
+            number
+            * technology.unit_area(primitive)
+            * technology.factor(group_of(component, primitive))
+            for primitive, number in counts.items()
+        ),
+        start=0.0,
     )
 
 
 def core_area(structure: Structure, technology: Technology) -> Area:
     """Area of a whole core, by component. Left out: see ``OMITTED``."""
-    parts = {
-        name: component_area(name, counts, technology) for name, counts in structure.counts.items()
-    }
-    kinds = {primitive.kind for counts in structure.counts.values() for primitive in counts}
+    parts = dict.fromkeys(COMPONENTS, 0.0)
+    total = 0.0
+    for component, number, counts in structure.units:
+        area = number * unit_area(component, counts, technology)
+        parts[component] += area
+        total += area
+    kinds = {primitive.kind for unit in structure.units for primitive in unit.counts}
     return Area(
-        total=sum(parts.values()),
+        total=total,
         unit=technology.area_unit,
         by_component=parts,
         calibrated=all(technology.calibrated(kind) for kind in kinds),

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from costmodel.libraries import TechnologyFiles
+from costmodel.residual import Residual
 from costmodel.synth import tool_version
 from costmodel.technology import (
     Axis,
     LinearArea,
-    Residual,
     SourceFile,
     TableArea,
     Technology,
@@ -368,9 +368,4 @@ def _table(grid: Grid, areas: list[float]) -> TableArea:
 
 
 def _residual(form: LinearArea | TableArea, measured: dict[Primitive, float]) -> Residual:
-    errors = [abs(form.area(point) - area) / area for point, area in measured.items()]
-    return Residual(
-        max_relative=round(max(errors), 4),
-        mean_relative=round(sum(errors) / len(errors), 4),
-        points=len(errors),
-    )
+    return Residual.of((form.area(point) - area) / area for point, area in measured.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
@@ -12,6 +11,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from costmodel.corrections import GROUPS
+from costmodel.delay import DelayModel
+from costmodel.interpolate import between, locate
+from costmodel.residual import Residual
 from hwgen.config import ConfigError, HwgenError, Strict, load
 from hwgen.primitive import KINDS, Primitive
 
@@ -72,19 +74,11 @@ class TableArea(Strict):
             "fan_in": primitive.fan_in,
             "dropped": primitive.fan_in - primitive.width,
         }[self.by]
-        low, share = _locate(self.sizes, size)
-        column, across = _locate(self.widths, primitive.width)
+        low, share = locate(self.sizes, size)
+        column, across = locate(self.widths, primitive.width)
         rows = self.areas[low : low + 2]
-        ends = [_between(row[column : column + 2], across) for row in rows]
-        return _between(ends, share)
-
-
-class Residual(Strict):
-    """Relative error of the fitted form, |fitted − measured| / measured."""
-
-    max_relative: Annotated[float, Field(ge=0, description="largest")]
-    mean_relative: Annotated[float, Field(ge=0, description="mean")]
-    points: Annotated[int, Field(ge=1, description="synthesised sizes that were compared")]
+        ends = [between(row[column : column + 2], across) for row in rows]
+        return between(ends, share)
 
 
 class UnitCost(Strict):
@@ -120,6 +114,13 @@ class Corrections(Strict):
         return value
 
 
+class PaperModel(Strict):
+    """The one coefficient of the model in `costmodel.paper`."""
+
+    gamma: Annotated[float, Field(gt=0, description="fitted on the training cores")]
+    residual: Annotated[Residual, Field(description="of the training cores' areas, after the fit")]
+
+
 class Technology(Strict):
     """Unit costs of one technology."""
 
@@ -132,6 +133,12 @@ class Technology(Strict):
         Corrections | None, Field(description="null: no whole core was synthesised yet")
     ] = None
     costs: Annotated[dict[str, UnitCost], Field(description="kind of primitive to its cost")]
+    paper: Annotated[
+        PaperModel | None, Field(description="null: no whole core was synthesised yet")
+    ] = None
+    delays: Annotated[
+        DelayModel | None, Field(description="null: the Liberty files have no delays")
+    ] = None
 
     @field_validator("costs")
     @classmethod
@@ -183,18 +190,3 @@ def load_technology(name: str) -> Technology:
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
         raise ConfigError(f"technology: should be a calibrated one, not {name!r}; {hint}")
     return load(Technology, TECH_DIR / f"{name}.yaml")
-
-
-def _locate(knots: list[int], size: int) -> tuple[int, float]:
-    """Index of the interval to use for ``size`` and the place in it: 0 at its start, 1 at its end.
-
-    Above 1 beyond the last knot; 0 below the first.
-    """
-    if len(knots) == 1 or size <= knots[0]:
-        return 0, 0.0
-    index = min(bisect_right(knots, size), len(knots) - 1) - 1
-    return index, (size - knots[index]) / (knots[index + 1] - knots[index])
-
-
-def _between(ends: list[float], share: float) -> float:
-    return ends[0] + (ends[-1] - ends[0]) * share

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from hwgen.config import CoreConfig
 from hwgen.counts import (
@@ -37,6 +38,14 @@ COMPONENTS = ("build", "tables", "fetch", "reduce", "accumulate", "control", "co
 def _cuts(levels: int, every: int) -> tuple[int, ...]:
     """Levels after which a register stands, one after each ``every`` levels; none for 0."""
     return tuple(range(every, levels + 1, every)) if every else ()
+
+
+class Units(NamedTuple):
+    """Equal units of one component, how many, and the primitives of one of them."""
+
+    component: str
+    number: int
+    counts: Counts
 
 
 @dataclass(frozen=True)
@@ -174,28 +183,42 @@ class Structure:
         return max(1, control.build_stages) + control.tile_stages + control.add_stages + 1
 
     @cached_property
-    def counts(self) -> dict[str, Counts]:
-        """Primitives of the whole core by component (``COMPONENTS``); exact."""
+    def units(self) -> tuple[Units, ...]:
+        """What the core is made of: so many units of a component, and the primitives of one."""
         c = self.config
         tables, ports = c.tables, c.ports
-        return {
-            "build": scaled(build_counts(self.build), tables),
-            "tables": scaled(table_counts(self.build), tables),
-            "fetch": scaled(fetch_counts(self.fetch), tables * ports),
-            "reduce": scaled(reduce_counts(self.reduce), ports),
-            "accumulate": scaled(accumulate_counts(self.accumulate), ports),
-            "control": control_counts(self.control),
-            "convert": self._convert_counts(),
-        }
+        return (
+            Units("build", tables, build_counts(self.build)),
+            Units("tables", tables, table_counts(self.build)),
+            Units("fetch", tables * ports, fetch_counts(self.fetch)),
+            Units("reduce", ports, reduce_counts(self.reduce)),
+            Units("accumulate", ports, accumulate_counts(self.accumulate)),
+            Units("control", 1, control_counts(self.control)),
+            *self._converters(),
+        )
 
-    def _convert_counts(self) -> Counts:
-        """Conversions to fixed point and back; none for integers."""
+    def _converters(self) -> tuple[Units, ...]:
+        """Conversions to fixed point and back; empty for integers."""
         to, back, c = self.to_fixed, self.from_fixed, self.config
-        if to is None or back is None:
-            return Counter()
-        return Counter(
-            {Primitive(to.kind, to.bits): c.tile_n, Primitive(back.kind, back.bits): c.ports}
-        ) + Counter({Primitive("adder", back.limit_bits): 1} if c.exponent_bits else {})
+        inward, outward, shared = Counts(), Counts(), Counts()
+        if to is not None and back is not None:
+            inward[Primitive(to.kind, to.bits)] = 1
+            outward[Primitive(back.kind, back.bits)] = 1
+            if c.exponent_bits:
+                shared[Primitive("adder", back.limit_bits)] = 1
+        return (
+            Units("convert", c.tile_n, inward),
+            Units("convert", c.ports, outward),
+            Units("convert", 1, shared),
+        )
+
+    @cached_property
+    def counts(self) -> dict[str, Counts]:
+        """Primitives of the whole core by component (``COMPONENTS``); exact."""
+        counts: dict[str, Counts] = {name: Counter() for name in COMPONENTS}
+        for component, number, one in self.units:
+            counts[component] += scaled(one, number)
+        return counts
 
     @property
     def total(self) -> Counts:

@@ -211,7 +211,6 @@ def test_tables(core):
     assert "Module by module" in text
 
 
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

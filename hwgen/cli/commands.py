@@ -220,7 +220,7 @@ def validate(
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
     from hwgen.cli.tables import validation_tables
-    from hwgen.flow.holdout import validate as run
+    from hwgen.flow.validate import validate as run
 
     with _counted("synthesising again") as count:
         result = run(tech, recompute, partial(_second, count))

@@ -12,9 +12,9 @@ from costmodel.area import OMITTED
 from hwgen.flow.compare import METHOD, TIMING, Comparison
 from hwgen.flow.doctor import Report
 from hwgen.flow.estimate import Estimate
-from hwgen.flow.holdout import Validation
 from hwgen.flow.sweep import Sweep
 from hwgen.flow.synth import BY_MODULE, CellReport, FpgaReport
+from hwgen.flow.validate import Validation
 from hwgen.flow.verify import Verification
 
 MEMORY = (
@@ -101,18 +101,23 @@ def compare_tables(result: Comparison) -> Iterator[Table | str]:
 
 
 def validation_tables(result: Validation) -> Iterator[Table | str]:
-    """Errors by group, and the worst cores."""
-    table = Table(title=f"{result.technology}: area predicted against synthesised")
-    table.add_column("group")
+    """Errors by quantity, model and group, and the worst cores."""
+    table = Table(title=f"{result.technology}: predicted against synthesised, cores never fitted")
+    for name in ("quantity", "model", "group"):
+        table.add_column(name)
     for name in ("cores", "mean error", "largest", "rank correlation"):
         table.add_column(name, justify="right")
-    for errors in result.errors:
-        rank = "" if errors.spearman is None else f"{errors.spearman:.4f}"
-        cells = (str(errors.cores), f"{errors.mean:.1%}", f"{errors.largest:.1%}", rank)
-        table.add_row(errors.group, *cells)
+    for judgement in result.judgements:
+        for errors in judgement.errors:
+            rank = "" if errors.spearman is None else f"{errors.spearman:.4f}"
+            cells = (str(errors.cores), f"{errors.mean:.1%}", f"{errors.largest:.1%}", rank)
+            table.add_row(judgement.quantity, judgement.model, errors.group, *cells)
+        table.add_section()
     yield table
-    worst = ", ".join(f"{name} {error:+.1%}" for name, error in result.errors[-1].worst)
-    yield f"Worst: {worst}."
+    for judgement in result.judgements:
+        worst = ", ".join(f"{name} {error:+.1%}" for name, error in judgement.errors[-1].worst)
+        left = f"; {judgement.left_out} cores it cannot predict" if judgement.left_out else ""
+        yield f"Worst of {judgement.quantity} by {judgement.model}: {worst}{left}."
     yield (
         f"{result.recomputed} cores synthesised again, {len(result.different)} of them differ; "
         f"{result.missing} of the list not synthesised yet."
@@ -130,6 +135,15 @@ def estimate_tables(result: Estimate) -> Iterator[Table | str]:
         table.add_row(name, f"{value:,.0f}", f"{value / area.total:.1%}")
     table.add_row("total", f"{area.total:,.0f}", "100 %", style="bold")
     yield table
+    if isinstance(result.clock, str):
+        yield f"No clock: {result.clock}."
+    else:
+        stages = Table(title=f"clock: {result.clock.period_ns:.3f} ns, by {result.clock.stage}")
+        stages.add_column("stage")
+        stages.add_column("longest path, ns", justify="right")
+        for name, value in result.clock.by_stage.items():
+            stages.add_row(name, f"{value:.3f}")
+        yield stages
     counts = Table(title="primitives")
     counts.add_column("primitive")
     counts.add_column("number", justify="right")
@@ -144,6 +158,8 @@ def estimate_tables(result: Estimate) -> Iterator[Table | str]:
         f"{result.traffic.weight_bits:,} weight bits, {result.traffic.act_bits:,} activation "
         f"bits, {result.traffic.sum_bits:,} result bits"
     )
+    if not result.corrected:
+        yield "Area is a sum of parts: no factors were fitted on whole cores in this technology yet."
     yield f"Left out: {OMITTED}."
 
 

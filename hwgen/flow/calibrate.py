@@ -11,18 +11,19 @@ import yaml
 from amaranth.hdl import Fragment
 
 from costmodel.calibrate import calibrate as measure_technology
+from costmodel.calibrate_delay import unit_delays
 from costmodel.libraries import find_library
 from costmodel.technology import TECH_DIR, Technology, load_technology
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
-from hwgen.floatspec import WidenSpec
-from hwgen.flow.holdout import corrected
+from hwgen.floatspec import FloatReduceSpec, WidenSpec
+from hwgen.flow.holdout import corrected, predict_again
 from hwgen.fpspec import FpAddSpec, FpMulSpec
 from hwgen.number import FLOATS, FloatFormat
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 from hwgen.rtl.base import Emission, Unit
 from hwgen.rtl.fixed import FromFixed, ToFixed
-from hwgen.rtl.floating import Widen
+from hwgen.rtl.floating import FloatReduce, Widen
 from hwgen.rtl.fp import FpAdd, FpMul
 
 
@@ -31,7 +32,7 @@ def calibrate(
     out: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Path:
-    """Measure the unit areas of ``tech``, fit corrections, write both as YAML; returns the file.
+    """Measure the units of ``tech``, fit corrections, write both as YAML; returns the file.
 
     Corrections come from the training cores that were synthesised (`hwgen.flow.holdout`), if any.
 
@@ -42,10 +43,15 @@ def calibrate(
     unknown technology or missing files, SynthesisError if synthesis fails, HwgenError if the file
     cannot be written.
     """
-    result = corrected(measure_technology(find_library(tech), generated, progress))
+    library = find_library(tech)
+    result = measure_technology(library, generated, progress)
+    delays = unit_delays(library, generated, progress)
+    result = corrected(result.model_copy(update={"delays": delays}))
     path = TECH_DIR / f"{tech}.yaml" if out is None else out
     write_atomically({path: as_yaml(result)})
     load_technology.cache_clear()
+    if out is None:
+        predict_again(tech)
     return path
 
 
@@ -54,8 +60,8 @@ def generated(primitive: Primitive) -> tuple[str, str]:
     unit = UNITS[primitive.kind](primitive.width, primitive.fan_in)
     emission = Emission()
     Fragment.get(unit, emission)
-    module = emission.modules[unit.spec.module_name]
-    return module.rtlil, module.name
+    rtlil = "\n".join(module.rtlil for module in emission.modules.values())
+    return rtlil, unit.spec.module_name
 
 
 Maker = Callable[[int, int], Unit[Any]]
@@ -66,6 +72,10 @@ SUM_GROWTH = 16
 
 def _add(number: FloatFormat, width: int, stages: int) -> Unit[Any]:
     return FpAdd(FpAddSpec(number, stages - 1))
+
+
+def _chain(number: FloatFormat, width: int, stages: int) -> Unit[Any]:
+    return FloatReduce(FloatReduceSpec(number, 4, (), stages - 1))
 
 
 def _mul(number: FloatFormat, width: int, stages: int) -> Unit[Any]:
@@ -89,6 +99,7 @@ def _widen(spec: WidenSpec, width: int, _: int) -> Unit[Any]:
 
 def _units() -> dict[str, Maker]:
     units: dict[str, Maker] = {f"fp_add_{f.name}": partial(_add, f) for f in FLOATS.values()}
+    units |= {f"fp_chain_{f.name}": partial(_chain, f) for f in FLOATS.values()}
     for name in ACT_FLOATS:
         f = FLOATS[name]
         units[f"fp_mul_{name}"] = partial(_mul, f)
@@ -108,10 +119,11 @@ UNITS = _units()
 def as_yaml(technology: Technology) -> str:
     """``technology`` as the text of its file; the same technology gives the same text."""
     head = (
-        f"# Unit areas of technology {technology.name}, from synthesis; do not edit.\n"
+        f"# Unit areas and delays of technology {technology.name}, from synthesis; do not edit.\n"
         f"# To make it again: hwgen calibrate {technology.name}\n"
     )
     content = technology.model_dump(mode="json")
+    content = {name: value for name, value in content.items() if value is not None}
     return head + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
 
 

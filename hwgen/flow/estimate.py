@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from costmodel import delay
 from costmodel.area import OMITTED, Area, core_area, labelled
+from costmodel.delay import Clock, NoDelaysError, core_clock
 from costmodel.technology import load_technology
 from hwgen.config import ConfigError, CoreConfig, load_core
 from hwgen.flow.verify import check_fits
@@ -22,6 +24,10 @@ class Estimate:
     technology: str
     counts: dict[str, int]
     area: Area
+    corrected: bool
+    """Whether factors fitted on whole cores are in the area; without, it is a sum of its parts."""
+    clock: Clock | str
+    """Or why there is none."""
     run: Run
     cycles: int
     traffic: Traffic
@@ -35,10 +41,12 @@ class Estimate:
             "core": core.name,
             "technology": self.technology,
             "calibrated": self.area.calibrated,
+            "corrected": self.corrected,
             "counts": self.counts,
             "area": self.area.total,
             "area_unit": self.area.unit,
             "area_by_component": dict(self.area.by_component),
+            **self._clock(),
             "layer": {
                 "tokens": run.tokens,
                 "in_features": run.in_features,
@@ -52,6 +60,16 @@ class Estimate:
             "omitted": OMITTED,
         }
 
+    def _clock(self) -> dict[str, Any]:
+        if isinstance(self.clock, str):
+            return {"clock_ns": None, "why_no_clock": self.clock}
+        return {
+            "clock_ns": self.clock.period_ns,
+            "limiting_stage": self.clock.stage,
+            "clock_ns_by_stage": dict(self.clock.by_stage),
+            "clock_omitted": delay.OMITTED,
+        }
+
 
 def estimate(core: Path, technology: str, layer: str | None = None) -> Estimate:
     """Estimate the core in ``core``; ``layer`` is "T,N,M", by default one token of its largest."""
@@ -62,11 +80,17 @@ def estimate(core: Path, technology: str, layer: str | None = None) -> Estimate:
         run = parse_run(layer)
         check_fits(config, "--layer", run.in_features, run.out_features)
     spec = structure(config)
+    try:
+        clock: Clock | str = core_clock(spec, tech.delays, tech.name)
+    except NoDelaysError as error:
+        clock = str(error)
     return Estimate(
         core=config,
         technology=tech.name,
         counts=labelled(spec.total),
         area=core_area(spec, tech),
+        corrected=tech.corrections is not None,
+        clock=clock,
         run=run,
         cycles=total_cycles(spec, [run]),
         traffic=traffic(spec, run),

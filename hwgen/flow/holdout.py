@@ -7,29 +7,30 @@ again; predictions are made anew every time.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from costmodel import delay, paper
 from costmodel.area import core_area
 from costmodel.corrections import GROUPS, fit, group_areas
-from costmodel.judge import Errors, judge
+from costmodel.delay import DelayModel
 from costmodel.libraries import find_library
+from costmodel.paths import paths
+from costmodel.residual import Residual
 from costmodel.sampling import CORES_FILE, Group, Sample, load_samples
 from costmodel.synth import Synthesis
-from costmodel.technology import Corrections, Residual, Technology, load_technology
-from hwgen.config import ConfigError
+from costmodel.technology import Corrections, PaperModel, Technology, load_technology
 from hwgen.emit import emit
 from hwgen.files import write_atomically
-from hwgen.structure import structure
+from hwgen.structure import Structure, structure
 
 FOLDER = CORES_FILE.parent.parent
 HOLDOUT: tuple[Group, ...] = ("inside", "outside", "large")
@@ -58,18 +59,18 @@ def synthesise_samples(
     find_library(tech)
     costs = load_technology(tech)
     path = results_file(tech, groups)
-    rows = _read(path)
+    rows = read_rows(path)
     samples = load_samples().of(*groups)
     waiting = [s for s in samples if s.name not in rows and s.cells <= most_cells]
     waiting.sort(key=lambda sample: sample.cells)
     done = 0
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         jobs: dict[Future[Synthesis], Sample] = {
-            pool.submit(_synthesise, tech, sample): sample for sample in waiting
+            pool.submit(synthesise_sample, tech, sample): sample for sample in waiting
         }
         for job in as_completed(jobs):
             sample = jobs[job]
-            rows[sample.name] = _measured(job.result(), costs.area_unit)
+            rows[sample.name] = measured(job.result(), costs.area_unit)
             done += 1
             _write(path, samples, rows, costs)
             progress(sample.name, done, len(waiting))
@@ -77,88 +78,75 @@ def synthesise_samples(
     return path
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The model against the recorded hold-out, and some of its records against synthesis anew."""
-
-    technology: str
-    errors: list[Errors]
-    missing: int
-    """Cores of the list that were not synthesised yet."""
-    recomputed: int
-    different: list[str]
-    """Cores whose synthesis anew gave another area than the record's."""
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "technology": self.technology,
-            "errors": [errors._asdict() for errors in self.errors],
-            "missing": self.missing,
-            "recomputed": self.recomputed,
-            "different": self.different,
-        }
-
-
-def validate(
-    tech: str,
-    recompute: int | None = None,
-    progress: Progress = lambda name, done, total: None,
-) -> Validation:
-    """Errors of the model on the hold-out cores that were synthesised, by group.
-
-    recompute: how many of them, the smallest first, to synthesise again; default all.
-    Raises ConfigError if none was, or for an unknown technology or missing files.
-    """
-    find_library(tech)
+def predict_again(tech: str) -> None:
+    """Write the records' predictions anew, after the technology has changed."""
     costs = load_technology(tech)
-    rows = _read(results_file(tech, HOLDOUT))
-    samples = load_samples().of(*HOLDOUT)
-    there = sorted((s for s in samples if s.name in rows), key=lambda sample: sample.cells)
-    if not there:
-        raise ConfigError(
-            f"technology {tech}: no hold-out core was synthesised; run "
-            f"`hwgen calibrate {tech} --holdout`"
-        )
-    table = pd.DataFrame(_lines(samples, rows, costs))
-    again = there[:recompute]
-    different = []
-    area = f"synthesised_area_{costs.area_unit}"
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        work = partial(_synthesise, tech)
-        for done, (sample, result) in enumerate(zip(again, pool.map(work, again), strict=True), 1):
-            if result.area != float(rows[sample.name][area]):
-                different.append(sample.name)
-            progress(sample.name, done, len(again))
-    errors = judge(table, f"area_{costs.area_unit}")
-    return Validation(tech, errors, len(samples) - len(there), len(again), different)
+    for groups in (TRAINING, HOLDOUT):
+        if rows := read_rows(path := results_file(tech, groups)):
+            _write(path, load_samples().of(*groups), rows, costs)
 
 
 def corrected(technology: Technology) -> Technology:
-    """``technology`` with corrections fitted on the training cores that were synthesised so far.
+    """``technology`` with what is fitted on the training cores that were synthesised so far.
 
-    None are fitted on fewer cores than twice the number of factors.
+    Corrections of area and of delay, and the paper's coefficient; none of them on fewer cores than
+    twice the number of factors.
     """
-    rows = _read(results_file(technology.name, TRAINING))
+    rows = read_rows(results_file(technology.name, TRAINING))
     samples = [sample for sample in load_samples().of(*TRAINING) if sample.name in rows]
     if len(samples) < 2 * len(GROUPS):
-        return technology.model_copy(update={"corrections": None})
-    areas = [group_areas(structure(s.config).counts, technology) for s in samples]
-    found = [float(rows[s.name][f"synthesised_area_{technology.area_unit}"]) for s in samples]
+        fits: dict[str, Any] = {"corrections": None, "paper": None}
+        return technology.model_copy(update=fits)
+    specs = [structure(sample.config) for sample in samples]
+    records = [rows[sample.name] for sample in samples]
+    area_found = [float(row[f"synthesised_area_{technology.area_unit}"]) for row in records]
+    fits = {
+        "corrections": _area_corrections(technology, specs, area_found),
+        "paper": _paper(technology, specs, area_found),
+    }
+    if technology.delays is not None:
+        delay_found = [float(row["synthesised_delay_ns"]) for row in records]
+        fits["delays"] = _delay_corrections(technology, specs, delay_found)
+    return technology.model_copy(update=fits)
+
+
+def _area_corrections(
+    technology: Technology, specs: list[Structure], found: list[float]
+) -> Corrections:
+    areas = [group_areas(spec.counts, technology) for spec in specs]
     factors = fit(areas, found)
-    errors = [
-        abs(sum(area[group] * factors[group] for group in GROUPS) / synthesised - 1)
+    errors = (
+        sum(area[group] * factors[group] for group in GROUPS) / synthesised - 1
         for area, synthesised in zip(areas, found, strict=True)
-    ]
-    residual = Residual(
-        max_relative=round(max(errors), 4),
-        mean_relative=round(sum(errors) / len(errors), 4),
-        points=len(errors),
     )
-    corrections = Corrections(factors=factors, residual=residual)
-    return technology.model_copy(update={"corrections": corrections})
+    return Corrections(factors=factors, residual=Residual.of(errors))
 
 
-def _synthesise(tech: str, sample: Sample) -> Synthesis:
+def _paper(technology: Technology, specs: list[Structure], found: list[float]) -> PaperModel:
+    """On the cores that this model knows."""
+    pairs = []
+    for spec, area in zip(specs, found, strict=True):
+        with contextlib.suppress(paper.PaperModelError):
+            pairs.append((paper.uncorrected(spec, technology), area))
+    gamma = paper.fit_gamma(*zip(*pairs, strict=True))
+    return PaperModel(gamma=gamma, residual=Residual.of(gamma * a / b - 1 for a, b in pairs))
+
+
+def _delay_corrections(
+    technology: Technology, specs: list[Structure], found: list[float]
+) -> DelayModel:
+    model, name = technology.delays, technology.name
+    assert model is not None
+    cores = [[delay.group_delays(path, model, name) for path in paths(spec)] for spec in specs]
+    fitted = model.model_copy(update={"factors": delay.fit(cores, found)})
+    errors = (
+        delay.core_clock(spec, fitted, name).period_ns / synthesised - 1
+        for spec, synthesised in zip(specs, found, strict=True)
+    )
+    return fitted.model_copy(update={"residual": Residual.of(errors)})
+
+
+def synthesise_sample(tech: str, sample: Sample) -> Synthesis:
     library = find_library(tech)
     emitted = emit(sample.config)
     return library.synthesise(
@@ -169,7 +157,7 @@ def _synthesise(tech: str, sample: Sample) -> Synthesis:
     )
 
 
-def _measured(result: Synthesis, unit: str) -> dict[str, Any]:
+def measured(result: Synthesis, unit: str) -> dict[str, Any]:
     """What is kept of a synthesis; empty where the technology has no delays."""
     delay = result.delay_ns
     return {
@@ -183,7 +171,7 @@ def _measured(result: Synthesis, unit: str) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
+def read_rows(path: Path) -> dict[str, dict[str, Any]]:
     """Measured columns by the name of the core."""
     if not path.exists():
         return {}
@@ -201,28 +189,37 @@ def _write(
     path: Path, samples: list[Sample], rows: dict[str, dict[str, Any]], costs: Technology
 ) -> None:
     text = io.StringIO()
-    pd.DataFrame(_lines(samples, rows, costs)).to_csv(text, index=False, lineterminator="\n")
+    pd.DataFrame(lines(samples, rows, costs)).to_csv(text, index=False, lineterminator="\n")
     write_atomically({path: text.getvalue()})
 
 
-def _lines(
+def lines(
     samples: list[Sample], rows: dict[str, dict[str, Any]], costs: Technology
 ) -> list[dict[str, Any]]:
-    """Rows of the table: the core, what the model says, and what synthesis gave."""
+    """Rows of the table: the core, what the model says, and what synthesis gave.
+
+    The paper's model has empty fields where it has no prediction; delays are empty without any.
+    """
     unit = costs.area_unit
-    lines = []
+    table = []
     for sample in samples:
         if sample.name not in rows:
             continue
-        predicted = core_area(structure(sample.config), costs).total
-        lines.append(
-            {
-                "name": sample.name,
-                "group": sample.group,
-                "beyond": sample.beyond or "",
-                "config": json.dumps(sample.core),
-                f"predicted_area_{unit}": predicted,
-                **rows[sample.name],
-            }
-        )
-    return lines
+        spec = structure(sample.config)
+        line: dict[str, Any] = {
+            "name": sample.name,
+            "group": sample.group,
+            "beyond": sample.beyond or "",
+            "config": json.dumps(sample.core),
+            f"predicted_area_{unit}": core_area(spec, costs).total,
+            "predicted_delay_ns": "",
+            f"paper_area_{unit}": "",
+        }
+        if costs.delays is not None:
+            clock = delay.core_clock(spec, costs.delays, costs.name)
+            line["predicted_delay_ns"] = clock.period_ns
+            line["predicted_stage"] = clock.stage
+        with contextlib.suppress(paper.PaperModelError):
+            line[f"paper_area_{unit}"] = paper.paper_area(spec, costs)
+        table.append(line | rows[sample.name])
+    return table

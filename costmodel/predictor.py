@@ -1,0 +1,222 @@
+"""Area and clock of very many cores at once: the same numbers as one core at a time, to the bit.
+
+Cores that differ only in tables L, ports K and reuse D have one *shape*. Of a shape, every part
+depends on one or two of the three: a table and a fetch on whether D > 1, a reduction on L,
+accumulators on L and D, control on few widths. Parts are priced once each, by `costmodel.area` and
+`costmodel.delay`, and combined by arithmetic that is the same for Python integers and for numpy
+arrays of them, in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from costmodel.area import unit_area
+from costmodel.delay import DelayModel, fanout_delay, path_delay
+from costmodel.paths import Path, control_path, control_sinks, data_paths, widest_stage
+from costmodel.technology import Technology
+from hwgen.config import CoreConfig
+from hwgen.counts import control_counts
+from hwgen.primitive import Counts
+from hwgen.structure import Structure, structure
+
+VARIED = ("tables", "ports", "reuse", "name")
+"""What does not belong to a shape."""
+_SHAPE = attrgetter(*(name for name in CoreConfig.model_fields if name not in VARIED))
+
+
+class Prediction(NamedTuple):
+    """Numbers of one core, or arrays of those of many. period_ns: None without delays."""
+
+    area: Any
+    period_ns: Any
+    latency: Any
+
+
+class Predictor:
+    """Predictions in one technology; keeps what it has priced, so use one for many cores."""
+
+    def __init__(self, technology: Technology) -> None:
+        self.technology = technology
+        self._shapes: dict[tuple[Any, ...], Shape] = {}
+
+    def shape(self, core: CoreConfig) -> Shape:
+        """The shape of a core."""
+        key = _SHAPE(core)
+        found = self._shapes.get(key)
+        if found is None:
+            found = self._shapes[key] = Shape(core, self.technology)
+        return found
+
+    def __call__(self, core: CoreConfig) -> Prediction:
+        """One core."""
+        return self.shape(core).predict(core.tables, core.ports, core.reuse)
+
+
+class Shape:
+    """All cores like ``core`` but for tables, ports and reuse."""
+
+    def __init__(self, core: CoreConfig, technology: Technology) -> None:
+        self.core, self.technology = core, technology
+        self.mu = core.mu
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    def predict(self, tables: Any, ports: Any, reuse: Any) -> Prediction:
+        """Numbers for integers, or for integer arrays that broadcast against each other.
+
+        Every combination must be a legal core; nothing is checked here.
+        """
+        deep = _look(lambda d: int(d > 1), reuse)
+        return Prediction(
+            self.area(tables, ports, reuse, deep),
+            self.period_ns(tables, ports, reuse, deep),
+            self._get(self._latency, tables, deep),
+        )
+
+    def area(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
+        """In the order of `Structure.units`, as `costmodel.area.core_area` adds."""
+        area = 0.0 + tables * self._get(self._build, deep)
+        area = area + tables * self._get(self._tables, deep)
+        area = area + tables * ports * self._get(self._fetch, deep)
+        area = area + ports * self._get(self._reduce, tables)
+        area = area + ports * self._get(self._accumulate, tables, reuse)
+        widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
+        stages = self._get(self._tile_stages, tables)
+        area = area + 1 * self._get(self._control, *widths, stages, reuse)
+        area = area + tables * self.mu * self._get(self._inward, deep)
+        area = area + ports * self._get(self._outward, tables)
+        return area + 1 * self._get(self._shared, deep)
+
+    def period_ns(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
+        """Longest stage; None without unit delays."""
+        if self.technology.delays is None:
+            return None
+        fixed = self._get(self._fixed_period, tables, reuse)
+        fetch = self._get(self._fetch_period, tables, reuse)
+        period = _larger(fixed, fetch + self._get(self._port_fanout, ports))
+        widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
+        sinks = control_sinks(tables * self._get(self._widest, deep), *widths)
+        control = self._get(self._control_period, widths[0], deep)
+        return _larger(period, control + self._fanout("control", sinks))
+
+    def structure(self, tables: int, ports: int, reuse: int) -> Structure:
+        """Of one core of this shape."""
+        update = {"tables": tables, "ports": ports, "reuse": reuse}
+        return structure(self.core.model_copy(update=update))
+
+    def _get(self, price: Callable[..., Any], *axes: Any) -> Any:
+        """``price`` at ``axes``; each combination of values is priced once."""
+        if not any(isinstance(axis, np.ndarray) for axis in axes):
+            key = (price, *axes)
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = price(*axes)
+            return found
+        return _look(lambda *values: self._get(price, *values), *axes)
+
+    def _unit(self, place: int, spec: Structure) -> float:
+        unit = spec.units[place]
+        return self._area(unit.component, unit.counts)
+
+    def _area(self, component: str, counts: Counts) -> float:
+        return unit_area(component, counts, self.technology)
+
+    def _build(self, deep: int) -> float:
+        return self._unit(0, self.structure(1, 1, 1 + deep))
+
+    def _tables(self, deep: int) -> float:
+        return self._unit(1, self.structure(1, 1, 1 + deep))
+
+    def _fetch(self, deep: int) -> float:
+        return self._unit(2, self.structure(1, 1, 1 + deep))
+
+    def _reduce(self, tables: int) -> float:
+        return self._unit(3, self.structure(tables, 1, 1))
+
+    def _accumulate(self, tables: int, reuse: int) -> float:
+        return self._unit(4, self.structure(tables, 1, reuse))
+
+    def _inward(self, deep: int) -> float:
+        return self._unit(6, self.structure(1, 1, 1 + deep))
+
+    def _outward(self, tables: int) -> float:
+        return self._unit(7, self.structure(tables, 1, 1))
+
+    def _shared(self, deep: int) -> float:
+        return self._unit(8, self.structure(1, 1, 1 + deep))
+
+    def _in_tile_bits(self, tables: int) -> int:
+        return (-(-self.core.max_in_features // (tables * self.mu))).bit_length()
+
+    def _out_tile_bits(self, ports: int) -> int:
+        return (-(-self.core.max_out_features // ports)).bit_length()
+
+    def _tile_stages(self, tables: int) -> int:
+        return self.structure(tables, 1, 1).control.tile_stages
+
+    def _control(self, in_bits: int, out_bits: int, stages: int, reuse: int) -> float:
+        control = self.structure(1, 1, reuse).control
+        spec = replace(control, in_tile_bits=in_bits, out_tile_bits=out_bits, tile_stages=stages)
+        return self._area("control", control_counts(spec))
+
+    def _latency(self, tables: int, deep: int) -> int:
+        return self.structure(tables, 1, 1 + deep).latency
+
+    def _widest(self, deep: int) -> int:
+        return widest_stage(self.structure(1, 1, 1 + deep))
+
+    def _fixed_period(self, tables: int, reuse: int) -> float:
+        """Longest stage of the data that no number of ports makes longer."""
+        stages = data_paths(self.structure(tables, 1, reuse))
+        return max((self._path(path) for path in stages if path.sinks is None), default=0.0)
+
+    def _fetch_period(self, tables: int, reuse: int) -> float:
+        """The stage from which all ports fetch, without the fan-out to them."""
+        (path,) = (p for p in data_paths(self.structure(tables, 1, reuse)) if p.sinks is not None)
+        return self._path(replace(path, sinks=None))
+
+    def _control_period(self, in_bits: int, deep: int) -> float:
+        control = self.structure(1, 1, 1 + deep).control
+        return self._path(control_path(replace(control, in_tile_bits=in_bits)))
+
+    def _port_fanout(self, ports: int) -> float:
+        return float(self._fanout("fetch", ports))
+
+    def _path(self, path: Path) -> float:
+        return path_delay(path, self._model, self.technology.name)
+
+    def _fanout(self, stage: str, sinks: Any) -> Any:
+        return fanout_delay(stage, sinks, self._model, self.technology.name)
+
+    @property
+    def _model(self) -> DelayModel:
+        assert self.technology.delays is not None
+        return self.technology.delays
+
+
+def _look(price: Callable[..., Any], *axes: Any) -> Any:
+    """``price`` at every combination of the values of ``axes`` that broadcasting makes."""
+    if not any(isinstance(axis, np.ndarray) for axis in axes):
+        return price(*axes)
+    arrays = [np.asarray(axis) for axis in axes]
+    places: list[Any] = []
+    values: list[list[Any]] = []
+    for array in arrays:
+        distinct, inverse = np.unique(array, return_inverse=True)
+        values.append(distinct.tolist())
+        places.append(inverse.reshape(array.shape))
+    shape = tuple(len(some) for some in values)
+    table = np.array([price(*point) for point in product(*values)]).reshape(shape)
+    return table[tuple(places)]
+
+
+def _larger(a: Any, b: Any) -> Any:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.maximum(a, b)
+    return max(a, b)

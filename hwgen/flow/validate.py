@@ -1,0 +1,122 @@
+"""hwgen validate: the cost model against cores that it was never fitted to."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from costmodel.judge import Errors, judge
+from costmodel.libraries import find_library
+from costmodel.sampling import load_samples
+from costmodel.technology import load_technology
+from hwgen.config import ConfigError
+from hwgen.flow.holdout import (
+    HOLDOUT,
+    Progress,
+    lines,
+    measured,
+    read_rows,
+    results_file,
+    synthesise_sample,
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Errors of one model for one quantity by group; ``left_out``: cores without a prediction."""
+
+    quantity: str
+    model: str
+    errors: list[Errors]
+    left_out: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "quantity": self.quantity,
+            "model": self.model,
+            "errors": [errors._asdict() for errors in self.errors],
+            "left_out": self.left_out,
+        }
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The model against the recorded hold-out, and some of its records against synthesis anew."""
+
+    technology: str
+    judgements: list[Judgement]
+    missing: int
+    """Cores of the list that were not synthesised yet."""
+    recomputed: int
+    different: list[str]
+    """Cores whose synthesis anew gave other numbers than the record's."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "technology": self.technology,
+            "judgements": [judgement.as_json() for judgement in self.judgements],
+            "missing": self.missing,
+            "recomputed": self.recomputed,
+            "different": self.different,
+        }
+
+
+def validate(
+    tech: str,
+    recompute: int | None = None,
+    progress: Progress = lambda name, done, total: None,
+) -> Validation:
+    """Errors of the model on the hold-out cores that were synthesised, by group.
+
+    recompute: how many of them, the smallest first, to synthesise again; default all.
+    Raises ConfigError if none was, or for an unknown technology or missing files.
+    """
+    find_library(tech)
+    costs = load_technology(tech)
+    rows = read_rows(results_file(tech, HOLDOUT))
+    samples = load_samples().of(*HOLDOUT)
+    there = sorted((s for s in samples if s.name in rows), key=lambda sample: sample.cells)
+    if not there:
+        raise ConfigError(
+            f"technology {tech}: no hold-out core was synthesised; run "
+            f"`hwgen calibrate {tech} --holdout`"
+        )
+    again = there[:recompute]
+    different = []
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        work = partial(synthesise_sample, tech)
+        for done, (sample, result) in enumerate(zip(again, pool.map(work, again), strict=True), 1):
+            found = measured(result, costs.area_unit)
+            if any(rows[sample.name][name] != value for name, value in found.items()):
+                different.append(sample.name)
+            progress(sample.name, done, len(again))
+    judgements = judgements_of(tech)
+    return Validation(tech, judgements, len(samples) - len(there), len(again), different)
+
+
+def judgements_of(tech: str) -> list[Judgement]:
+    """Every quantity of the recorded hold-out that the technology has, by every model.
+
+    A core that a model cannot predict at all (the paper's, some) is left out and counted.
+    """
+    costs = load_technology(tech)
+    rows = read_rows(results_file(tech, HOLDOUT))
+    table = pd.DataFrame(lines(load_samples().of(*HOLDOUT), rows, costs))
+    area = f"area_{costs.area_unit}"
+    wanted = [("area", "hwgen", f"predicted_{area}", f"synthesised_{area}")]
+    wanted.append(("area", "paper", f"paper_{area}", f"synthesised_{area}"))
+    if costs.delays is not None:
+        wanted.append(("delay", "hwgen", "predicted_delay_ns", "synthesised_delay_ns"))
+    return [_judge(table, *columns) for columns in wanted]
+
+
+def _judge(table: pd.DataFrame, quantity: str, model: str, predicted: str, found: str) -> Judgement:
+    there = table[table[predicted] != ""]
+    columns = {predicted: f"predicted_{quantity}", found: f"synthesised_{quantity}"}
+    part = there[["name", "group", *columns]].rename(columns=columns)
+    return Judgement(quantity, model, judge(part, quantity), len(table) - len(there))
