@@ -18,7 +18,9 @@ from pydantic import Field, field_validator
 
 from costmodel.corrections import GROUPS, fit, group_of
 from costmodel.fpga import FAMILIES
-from costmodel.technology import TECH_DIR, LinearArea, Residual, TableArea, UncalibratedError
+from costmodel.fpgadelay import FpgaDelays
+from costmodel.residual import Residual
+from costmodel.technology import TECH_DIR, LinearArea, TableArea, UncalibratedError
 from hwgen.config import ConfigError, Strict, load
 from hwgen.primitive import KINDS, Counts, Primitive
 from hwgen.structure import Structure
@@ -78,7 +80,10 @@ class FpgaTechnology(Strict):
     corrections: Annotated[
         dict[str, FpgaCorrections],
         Field(description="resource to its factors; none for one that is right without"),
-    ] = {}
+    ] = Field(default_factory=dict)
+    delays: Annotated[
+        FpgaDelays | None, Field(description="null: no core was placed and routed")
+    ] = None
     units: Annotated[dict[str, FpgaUnit], Field(description="kind of primitive to its cost")]
 
     @field_validator("units")
@@ -102,7 +107,8 @@ class FpgaTechnology(Strict):
         """
         if primitive.kind not in self.units:
             raise UncalibratedError(
-                f"{self.name}: {primitive.kind}: has no unit cost; run `hwgen calibrate {self.name}`"
+                f"{self.name}: {primitive.kind}: has no unit cost; "
+                f"run `hwgen calibrate {self.name}`"
             )
         count = self.units[primitive.kind].of(resource).count
         sized = isinstance(count, TableArea) and count.by != "none"
@@ -192,25 +198,17 @@ def fit_corrections(
     """Factors of ``resource`` that bring the cores nearest to what synthesis gave."""
     groups = [group_resources(structure, technology, resource) for structure in structures]
     factors = fit(groups, synthesised)
-    errors = [
-        abs(sum(core[group] * factors[group] for group in GROUPS) / found - 1)
+    errors = (
+        sum(core[group] * factors[group] for group in GROUPS) / found - 1
         for core, found in zip(groups, synthesised, strict=True)
-    ]
-    error = Residual(
-        max_relative=round(max(errors), 4),
-        mean_relative=round(sum(errors) / len(errors), 4),
-        points=len(errors),
     )
-    return FpgaCorrections(factors=factors, residual=error)
+    return FpgaCorrections(factors=factors, residual=Residual.of(errors))
 
 
 def residual(form: LinearArea | TableArea, measured: Mapping[Primitive, float]) -> Residual:
     """|fitted - measured| / measured; below one cell relative to one."""
-    errors = [abs(form.area(point) - count) / max(count, 1) for point, count in measured.items()]
-    return Residual(
-        max_relative=round(max(errors), 4),
-        mean_relative=round(sum(errors) / len(errors), 4),
-        points=len(errors),
+    return Residual.of(
+        (form.area(point) - count) / max(count, 1) for point, count in measured.items()
     )
 
 

@@ -22,7 +22,7 @@ from costmodel.calibrate import GRIDS, LINEAR_TOLERANCE, Generated, Grid, verilo
 from costmodel.fpga import HIDE, command_of, count_cells
 from costmodel.fpgacost import MERGED, RESOURCES, FpgaUnit, ResourceCost, residual
 from costmodel.stat import read_hierarchy
-from costmodel.synth import cache_key, run_yosys, tool_version
+from costmodel.synth import cache_key, run_yosys
 from costmodel.technology import LinearArea, TableArea
 from hwgen.cachedir import cache_dir
 from hwgen.files import write_atomically
@@ -31,6 +31,10 @@ from hwgen.primitive import Primitive
 FORMAT = "hwgen.fpga-units/1"
 """Part of cache keys; to be raised with every change of how units are measured."""
 RELAXED_PS = 100_000
+METHOD = (
+    "every size a module of its own, hierarchical, no multiplier blocks, with a delay target that "
+    "all meet: off the longest path; otherwise the script of whole cores"
+)
 TOP = "units"
 MOST_MODULES, MOST_BITS = 48, 4000
 """Modules of one Yosys run, and bits of words that they have together (or one module alone)."""
@@ -42,27 +46,28 @@ Progress = Callable[[str, int, int], None]
 """Called with the kind just measured, the measurements done, and their number."""
 
 _ENTRIES = (1, 2, 4, 8, 13, 16, 26, 40, 80, 121, 242, 364)
-"""What the tables of groups of up to 6 weights hold, half and full, and a few between."""
-_WORDS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64)
+"""What the tables of groups of up to 6 weights hold, half and full, and 16."""
+_HALF_ENTRIES = (1, 4, 13, 16, 40, 121, 364)
+_WORDS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 32, 64)
 _MUX = "one case over a binary index, decoder shared by the bits"
 _OWN: dict[str, Grid] = {
     "fetch_mux": Grid(f"{_MUX}, default 0", "fan_in", _ENTRIES, (1, 4, 8, 16), (10, 60), (6, 20)),
     "fetch_mux_xor": Grid(
         f"{_MUX}, default 0, behind it a row of XOR gates with one input shared",
         "fan_in",
-        _ENTRIES,
-        (1, 4, 8, 16),
-        (10, 60),
-        (6, 20),
+        _HALF_ENTRIES,
+        (1, 4, 12),
+        (60,),
+        (8, 20),
     ),
     "mux": Grid(f"{_MUX}, default the last", "fan_in", (1, 2, 3, 4, 8), (1, 2, 4, 8, 16), (), ()),
     "mux_and": Grid(
         f"{_MUX}, default the last, behind it a row of AND gates with one input shared",
         "fan_in",
         _WORDS,
-        (1, 4, 8, 16, 32),
+        (1, 4, 16, 32),
         (7, 20),
-        (12, 24),
+        (12,),
     ),
 }
 
@@ -72,6 +77,13 @@ def _grid(kind: str) -> Grid:
     if kind in _OWN:
         return _OWN[kind]
     grid = GRIDS[kind]
+    if kind.startswith(("to_", "from_")):
+        first, *between, last = grid.widths if len(grid.widths) > 1 else grid.widths * 2
+        middle = between[len(between) // 2 : len(between) // 2 + 1]
+        return grid._replace(
+            widths=tuple(dict.fromkeys([first, *middle, last])),
+            check_widths=grid.check_widths[len(grid.check_widths) // 2 :][:1],
+        )
     return grid._replace(check_sizes=grid.check_sizes[:1], check_widths=grid.check_widths[1::2])
 
 
@@ -144,7 +156,8 @@ def unit_verilog(primitive: Primitive) -> list[str]:
         f"output reg [{width - 1}:0] o);", f"{ports});\n  reg [{width - 1}:0] word;", 1
     )
     text = text.replace(": o = ", ": word = ")
-    return [text.replace("endmodule", f"  assign o = word {operator} {{{width}{{shared}}}};\nendmodule")]
+    end = f"  assign o = word {operator} {{{width}{{shared}}}};\nendmodule"
+    return [text.replace("endmodule", end)]
 
 
 def fit_unit(kind: str, measured: Measured) -> FpgaUnit:

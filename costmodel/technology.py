@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from costmodel.corrections import GROUPS
 from costmodel.delay import DelayModel
+from costmodel.fpga import FAMILIES
 from costmodel.interpolate import between, locate
 from costmodel.residual import Residual
 from hwgen.config import ConfigError, HwgenError, Strict, load
@@ -177,14 +178,19 @@ class Technology(Strict):
 
 
 def technologies() -> list[str]:
-    """Names that ``load_technology`` accepts, sorted."""
-    return sorted(path.stem for path in TECH_DIR.glob("*.yaml"))
+    """Names that ``load_technology`` accepts, sorted; FPGA families are none of them."""
+    return sorted(path.stem for path in TECH_DIR.glob("*.yaml") if path.stem not in FAMILIES)
 
 
 @cache
 def load_technology(name: str) -> Technology:
     """Read ``tech/<name>.yaml``; ConfigError for an unknown name or a faulty file."""
     known = technologies()
+    if name in FAMILIES:
+        raise ConfigError(
+            f"technology: should be one with areas, not {name!r}, an FPGA family; estimate, synth, "
+            "calibrate and validate know it"
+        )
     if name not in known:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

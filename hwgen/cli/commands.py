@@ -194,17 +194,25 @@ def calibrate(
 
     What was synthesised is kept, so that an interrupted run goes on where it stopped.
     """
-    if training or holdout:
-        from hwgen.flow.holdout import HOLDOUT, TRAINING, synthesise_samples
+    from costmodel.fpga import FAMILIES
 
+    fpga = tech in FAMILIES
+    if training or holdout:
+        from hwgen.flow import fpga_holdout
+        from hwgen.flow.holdout import HOLDOUT, TRAINING
+        from hwgen.flow.holdout import synthesise_samples as of_cells
+
+        synthesise_samples = fpga_holdout.synthesise_samples if fpga else of_cells
         for groups in [TRAINING] * training + [HOLDOUT] * holdout:
             with _counted("synthesising cores") as count:
                 step = partial(_second, count)
                 path = synthesise_samples(tech, groups, most_cells, step)
             typer.echo(path)
         return
-    from hwgen.flow.calibrate import calibrate as run
+    from hwgen.flow import calibrate as cells
+    from hwgen.flow import fpga_calibrate
 
+    run = fpga_calibrate.calibrate if fpga else cells.calibrate
     with _status("calibrating") as say:
         path = run(tech, progress=lambda kind, done, total: say(f"{kind}: {done} of {total}"))
     typer.echo(path)
@@ -219,9 +227,12 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
+    from costmodel.fpga import FAMILIES
     from hwgen.cli.tables import validation_tables
-    from hwgen.flow.validate import validate as run
+    from hwgen.flow import fpga_holdout
+    from hwgen.flow import validate as cells
 
+    run = fpga_holdout.validate if tech in FAMILIES else cells.validate
     with _counted("synthesising again") as count:
         result = run(tech, recompute, partial(_second, count))
     if as_json:

@@ -9,9 +9,11 @@ import pandas as pd
 from rich.table import Table
 
 from costmodel.area import OMITTED
+from hwgen.cli.fpga_tables import fpga_estimate_table, fpga_synth_table
 from hwgen.flow.compare import METHOD, TIMING, Comparison
 from hwgen.flow.doctor import Report
 from hwgen.flow.estimate import Estimate
+from hwgen.flow.fpga_estimate import FpgaEstimate
 from hwgen.flow.sweep import Sweep
 from hwgen.flow.synth import BY_MODULE, CellReport, FpgaReport
 from hwgen.flow.validate import Validation
@@ -124,9 +126,36 @@ def validation_tables(result: Validation) -> Iterator[Table | str]:
     )
 
 
-def estimate_tables(result: Estimate) -> Iterator[Table | str]:
-    """Area by component, counts, and the layer."""
-    area, run = result.area, result.run
+def estimate_tables(result: Estimate | FpgaEstimate) -> Iterator[Table | str]:
+    """Area or resources by component, clock, counts, and the layer."""
+    if isinstance(result, FpgaEstimate):
+        yield from fpga_estimate_table(result)
+        omitted = result.note
+    else:
+        yield from _area_tables(result)
+        omitted = OMITTED
+    counts = Table(title="primitives")
+    counts.add_column("primitive")
+    counts.add_column("number", justify="right")
+    for label, number in result.counts.items():
+        counts.add_row(label, f"{number:,}")
+    yield counts
+    run = result.run
+    macs = run.tokens * run.in_features * run.out_features
+    used = macs / (result.cycles * result.core.tile_n * result.core.tile_m)
+    yield (
+        f"{run.tokens} × {run.in_features} → {run.out_features}: {result.cycles:,} cycles, "
+        f"{used:.1%} of the multiply-accumulates used; "
+        f"{result.traffic.weight_bits:,} weight bits, {result.traffic.act_bits:,} activation "
+        f"bits, {result.traffic.sum_bits:,} result bits"
+    )
+    if not result.corrected:
+        yield "A sum of parts: no factors were fitted on whole cores in this technology yet."
+    yield f"Left out: {omitted}."
+
+
+def _area_tables(result: Estimate) -> Iterator[Table | str]:
+    area = result.area
     table = Table(title=f"{result.core.name}: area in {area.unit.upper()}, {result.technology}")
     table.add_column("component")
     table.add_column("area", justify="right")
@@ -144,28 +173,11 @@ def estimate_tables(result: Estimate) -> Iterator[Table | str]:
         for name, value in result.clock.by_stage.items():
             stages.add_row(name, f"{value:.3f}")
         yield stages
-    counts = Table(title="primitives")
-    counts.add_column("primitive")
-    counts.add_column("number", justify="right")
-    for label, number in result.counts.items():
-        counts.add_row(label, f"{number:,}")
-    yield counts
-    macs = run.tokens * run.in_features * run.out_features
-    used = macs / (result.cycles * result.core.tile_n * result.core.tile_m)
-    yield (
-        f"{run.tokens} × {run.in_features} → {run.out_features}: {result.cycles:,} cycles, "
-        f"{used:.1%} of the multiply-accumulates used; "
-        f"{result.traffic.weight_bits:,} weight bits, {result.traffic.act_bits:,} activation "
-        f"bits, {result.traffic.sum_bits:,} result bits"
-    )
-    if not result.corrected:
-        yield "Area is a sum of parts: no factors were fitted on whole cores in this technology yet."
-    yield f"Left out: {OMITTED}."
 
 
 def synth_tables(result: CellReport | FpgaReport) -> Iterator[Table | str]:
     """By component, as a whole, and the longest path."""
-    yield _fpga_table(result) if isinstance(result, FpgaReport) else _cell_table(result)
+    yield fpga_synth_table(result) if isinstance(result, FpgaReport) else _cell_table(result)
     if isinstance(result, CellReport):
         yield from _path_lines(result)
     cells = ", ".join(f"{number:,} {cell}" for cell, number in result.histogram.items())
@@ -222,20 +234,6 @@ def _path_lines(result: CellReport) -> Iterator[str]:
         for stage in result.stages
     )
     yield f"Module by module {result.apart.delay_ns:.3f} ns: {stages}."
-
-
-def _fpga_table(result: FpgaReport) -> Table:
-    table = Table(title=f"{result.core.name}: synthesised for {result.technology}")
-    table.add_column("component")
-    for name in ("LUT", "FF", "carry"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, part in result.parts.items():
-        table.add_row(name, f"{part.lut:,}", f"{part.ff:,}", f"{part.carry:,}")
-    table.add_section()
-    for name, whole in (("sum", result.apart), ("total", result.flat)):
-        bold = "bold" if name == "total" else None
-        table.add_row(name, f"{whole.lut:,}", f"{whole.ff:,}", f"{whole.carry:,}", style=bold)
-    return table
 
 
 def verify_text(result: Verification) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 from costmodel import delay
 from costmodel.area import OMITTED, Area, core_area, labelled
 from costmodel.delay import Clock, NoDelaysError, core_clock
+from costmodel.fpga import FAMILIES
 from costmodel.technology import load_technology
 from hwgen.config import ConfigError, CoreConfig, load_core
+from hwgen.flow.fpga_estimate import FpgaEstimate, estimate_fpga
 from hwgen.flow.verify import check_fits
 from hwgen.structure import structure
 from sim.cycles import Run, Traffic, total_cycles, traffic
@@ -71,14 +73,16 @@ class Estimate:
         }
 
 
-def estimate(core: Path, technology: str, layer: str | None = None) -> Estimate:
+def estimate(core: Path, technology: str, layer: str | None = None) -> Estimate | FpgaEstimate:
     """Estimate the core in ``core``; ``layer`` is "T,N,M", by default one token of its largest."""
     config = load_core(core)
-    tech = load_technology(technology)
     run = Run(1, config.max_in_features, config.max_out_features)
     if layer is not None:
         run = parse_run(layer)
         check_fits(config, "--layer", run.in_features, run.out_features)
+    if technology in FAMILIES:
+        return estimate_fpga(config, technology, run)
+    tech = load_technology(technology)
     spec = structure(config)
     try:
         clock: Clock | str = core_clock(spec, tech.delays, tech.name)
