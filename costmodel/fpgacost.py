@@ -1,13 +1,12 @@
 """What a core takes of an FPGA: structural counts times unit costs, for each resource.
 
 Every resource is predicted by itself, from unit costs and, where whole cores showed the need, one
-factor for each group of primitives (`costmodel.corrections`). Before they are priced, neighbours
-that share look-up tables are put together (`merged`).
+factor for each group of primitives (`costmodel.corrections`). What is priced is what is left once
+synthesis has merged what it can (`costmodel.fpgashare`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,23 +15,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from costmodel.corrections import GROUPS, fit, group_of
+from costmodel.corrections import GROUPS, fit
 from costmodel.fpga import FAMILIES
 from costmodel.fpgadelay import FpgaDelays
+from costmodel.fpgashare import MERGED, shared_counts, shared_group
 from costmodel.residual import Residual
 from costmodel.technology import TECH_DIR, LinearArea, TableArea, UncalibratedError
 from hwgen.config import ConfigError, Strict, load
-from hwgen.primitive import KINDS, Counts, Primitive
+from hwgen.primitive import KINDS, Primitive
 from hwgen.structure import Structure
 
 RESOURCES = ("lut", "ff", "carry", "lutram")
 """As `costmodel.fpga.CELLS` counts them."""
-
-MERGED = {
-    "fetch_mux_xor": "fetch_mux, and its word XOR one shared bit, which fits the same LUTs",
-    "mux_and": "mux of `fan_in` words, 1 being none, and its word AND one shared bit, likewise",
-}
-"""Kinds that stand for two primitives, one behind the other, and are measured as one."""
 
 
 class ResourceCost(Strict):
@@ -141,40 +135,15 @@ def predict(structure: Structure, technology: FpgaTechnology) -> Resources:
             resource: sum(
                 number
                 * technology.unit(primitive, resource)
-                * technology.factor(resource, group_of(component, primitive))
-                for primitive, number in merged(component, counts).items()
+                * technology.factor(resource, shared_group(component, primitive))
+                for primitive, number in counts.items()
             )
             for resource in RESOURCES
         }
-        for component, counts in structure.counts.items()
+        for component, counts in shared_counts(structure).items()
     }
     total = {resource: sum(part[resource] for part in parts.values()) for resource in RESOURCES}
     return Resources(total, parts)
-
-
-def merged(component: str, counts: Counts) -> Counts:
-    """``counts`` with neighbours that share LUTs put together, as MERGED says.
-
-    A port of fetch that negates is a multiplexer and a row of XOR gates; an accumulator is read
-    through a multiplexer and masked on the first n-tile.
-    """
-    result = Counter(counts)
-    if component == "fetch":
-        for row in [p for p in counts if p.kind == "xor_row"]:
-            for mux in [p for p in counts if p.kind == "fetch_mux" and p.width == row.width]:
-                number = min(result[row], result[mux])
-                result[Primitive("fetch_mux_xor", mux.width, mux.fan_in)] += number
-                result[row] -= number
-                result[mux] -= number
-    if component == "accumulate":
-        for row in [p for p in counts if p.kind == "and_row"]:
-            words = [p for p in counts if p.kind == "mux" and p.width == row.width]
-            fan_in = words[0].fan_in if words else 1
-            number = result.pop(row)
-            result[Primitive("mux_and", row.width, fan_in)] += number
-            for mux in words:
-                result[mux] -= number
-    return +result
 
 
 def group_resources(
@@ -182,9 +151,9 @@ def group_resources(
 ) -> dict[str, float]:
     """Uncorrected resource by group of primitives."""
     found = dict.fromkeys(GROUPS, 0.0)
-    for component, counts in structure.counts.items():
-        for primitive, number in merged(component, counts).items():
-            group = group_of(component, primitive)
+    for component, counts in shared_counts(structure).items():
+        for primitive, number in counts.items():
+            group = shared_group(component, primitive)
             found[group] += number * technology.unit(primitive, resource)
     return found
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from costmodel.calibrate import GRIDS, LINEAR_TOLERANCE, Generated, Grid, verilog
 from costmodel.fpga import HIDE, command_of, count_cells
-from costmodel.fpgacost import MERGED, RESOURCES, FpgaUnit, ResourceCost, residual
+from costmodel.fpgacost import RESOURCES, FpgaUnit, ResourceCost, residual
+from costmodel.fpgashare import MERGED
 from costmodel.stat import read_hierarchy
 from costmodel.synth import cache_key, run_yosys
 from costmodel.technology import LinearArea, TableArea
@@ -68,6 +69,22 @@ _OWN: dict[str, Grid] = {
         (1, 4, 16, 32),
         (7, 20),
         (12,),
+    ),
+    "compress": Grid(
+        "the sum of all, as a tree of two-operand sums, less an adder of the result's width",
+        "fan_in",
+        (3, 4, 5, 8, 16, 32),
+        (2, 5, 8, 12, 20),
+        (6, 12),
+        (10,),
+    ),
+    "compress_products": Grid(
+        "the sum of all, as a tree of two-operand sums, less an adder of the result's width",
+        "fan_in",
+        (1, 2, 4, 8),
+        (2, 4, 6, 8, 12),
+        (3,),
+        (5,),
     ),
 }
 
@@ -120,6 +137,7 @@ def measure(
     """Resources of each primitive, synthesised in one run; of several forms (a ± b) the mean."""
     texts: dict[str, list[str]] = {"rtlil": [], "verilog": []}
     names: dict[Primitive, list[str]] = {}
+    everything: list[str] = []
     for primitive in primitives:
         if primitive.kind.startswith(("fp_", "to_", "from_")):
             if generated is None:
@@ -127,26 +145,71 @@ def measure(
             text, name = generated(primitive)
             texts["rtlil"].append(text)
             names[primitive] = [name]
+            everything.append(name)
             continue
         forms = unit_verilog(primitive)
         names[primitive] = [f"{primitive.label}_{form}" for form in range(len(forms))]
-        for name, text in zip(names[primitive], forms, strict=True):
+        written = dict(zip(names[primitive], forms, strict=True))
+        if primitive.kind in _LESS_AN_ADDER:
+            written[f"{primitive.label}_adder"] = verilog(_final_adder(primitive))[0]
+        for name, text in written.items():
             texts["verilog"].append(text.replace("module top ", f"module {name} ", 1))
-    everything = [name for forms in names.values() for name in forms]
+            everything.append(name)
     top = "\n".join(f"  (* keep *) {name} i_{name} ();" for name in everything)
     texts["verilog"].append(f"module {TOP} ();\n{top}\nendmodule\n")
     counts = _synthesise("\n".join(texts["rtlil"]), "\n".join(texts["verilog"]), family)
-    return {
-        primitive: tuple(
-            sum(counts[name][resource] for name in forms) / len(forms) for resource in RESOURCES
-        )
-        for primitive, forms in names.items()
-    }
+    found = {}
+    for primitive, forms in names.items():
+        total = [sum(counts[name][resource] for name in forms) for resource in RESOURCES]
+        less = [0] * len(RESOURCES)
+        if primitive.kind in _LESS_AN_ADDER:
+            less = [counts[f"{primitive.label}_adder"][resource] for resource in RESOURCES]
+        means = (whole / len(forms) for whole in total)
+        found[primitive] = tuple(max(0.0, a - b) for a, b in zip(means, less, strict=True))
+    return found
+
+
+_LESS_AN_ADDER = ("compress", "compress_products")
+
+
+def _final_adder(primitive: Primitive) -> Primitive:
+    """The adder that adds up what a primitive of _LESS_AN_ADDER leaves."""
+    product = 2 if primitive.kind == "compress_products" else 1
+    return Primitive("adder", product * primitive.width + (primitive.fan_in - 1).bit_length())
+
+
+def _sum_verilog(primitive: Primitive) -> str:
+    """The sum of ``fan_in`` words or products, as the generator writes its trees."""
+    kind, width, fan_in = primitive
+    products = kind == "compress_products"
+    names = ("a", "b") if products else ("a",)
+    term = 2 * width if products else width
+    lines, words = [], []
+    for i in range(fan_in):
+        factors = [f"$signed({name}[{i * width} +: {width}])" for name in names]
+        lines.append(f"wire signed [{term - 1}:0] t{i} = {' * '.join(factors)};")
+        words.append((f"t{i}", 1))
+    while len(words) > 1:
+        pairs = list(zip(words[::2], words[1::2], strict=False))
+        odd = words[-1:] if len(words) % 2 else []
+        words = []
+        for (left, some), (right, more) in pairs:
+            bits = term + (some + more - 1).bit_length()
+            name = f"{left}_{right}"[:40] + f"_{len(lines)}"
+            lines.append(f"wire signed [{bits - 1}:0] {name} = {left} + {right};")
+            words.append((name, some + more))
+        words += odd
+    ports = [f"input [{fan_in * width - 1}:0] {name}" for name in names]
+    ports.append(f"output signed [{_final_adder(primitive).width - 1}:0] o")
+    body = "\n".join(f"  {line}" for line in [*lines, f"assign o = {words[0][0]};"])
+    return f"module top ({', '.join(ports)});\n{body}\nendmodule\n"
 
 
 def unit_verilog(primitive: Primitive) -> list[str]:
     """Modules ``top`` that hold nothing but ``primitive``, merged kinds included."""
     kind, width, fan_in = primitive
+    if kind in _LESS_AN_ADDER:
+        return [_sum_verilog(primitive)]
     if kind not in MERGED:
         return verilog(primitive)
     first, operator = ("fetch_mux", "^") if kind == "fetch_mux_xor" else ("mux", "&")
@@ -227,7 +290,9 @@ def _batches(primitives: Sequence[Primitive]) -> list[list[Primitive]]:
     batches: list[list[Primitive]] = [[]]
     bits = 0
     for primitive in primitives:
-        more = primitive.width * max(1, primitive.fan_in if "mux" in primitive.kind else 2)
+        more = primitive.width * max(2, primitive.fan_in * ("mux" in primitive.kind))
+        if primitive.kind in _LESS_AN_ADDER:
+            more = primitive.fan_in * primitive.width
         if len(batches[-1]) >= MOST_MODULES or (batches[-1] and bits + more > MOST_BITS):
             batches.append([])
             bits = 0
