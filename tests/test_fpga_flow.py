@@ -54,7 +54,6 @@ def test_recorded_holdout_is_what_synthesis_gives(family, tmp_path, monkeypatch)
 
 
 def test_a_record_that_synthesis_does_not_give_is_named(own):
-    table = pd.DataFrame({"name": [], "tool": []})
     samples = sorted(load_samples().of(*holdout.HOLDOUT), key=lambda sample: sample.cells)
     found = fpga_holdout.synthesise_sample("ecp5", samples[0])
     row = {"name": samples[0].name} | found | {"synthesised_lut": found["synthesised_lut"] + 1}
@@ -134,6 +133,6 @@ def test_synth_shows_the_estimate_beside(core):
 def test_what_needs_areas_refuses_families(tmp_path):
     sweep = tmp_path / "s.yaml"
     text = "technology: ecp5\ncore: {kind: lut}\n"
-    sweep.write_text(text + "workload: {layers: [{in_features: 64, out_features: 64}]}\n")
+    sweep.write_text(text + "workload: {name: w, layers: [{in_features: 64, out_features: 64}]}\n")
     with pytest.raises(ConfigError, match=r"^technology: should be one with areas, not 'ecp5'"):
         raise invoke("sweep", sweep).exception
