@@ -8,7 +8,7 @@ stays near 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -63,14 +63,19 @@ def group_areas(counts: Mapping[str, Counts], technology: Priced) -> dict[str, f
     return areas
 
 
-def fit(areas: Sequence[Mapping[str, float]], synthesised: Sequence[float]) -> dict[str, float]:
+def fit(
+    areas: Sequence[Mapping[str, float]],
+    synthesised: Sequence[float],
+    groups: Iterable[str] = tuple(GROUPS),
+) -> dict[str, float]:
     """Factors that make the training cores' sums equal what synthesis gave.
 
     Least squares of the relative error, with `RIDGE`.
 
     areas: of each core, uncorrected, by group. synthesised: of each core.
+    groups: all that areas are given by.
     """
-    names = list(GROUPS)
+    names = list(groups)
     relative = np.array([[core[name] for name in names] for core in areas])
     relative /= np.asarray(synthesised)[:, None]
     ridge = np.sqrt(RIDGE) * np.eye(len(names))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from costmodel.corrections import group_of
+from costmodel.corrections import GROUPS, group_of
 from hwgen.counts import fp_adder
 from hwgen.floatspec import Stage
 from hwgen.number import FloatFormat
@@ -28,11 +28,23 @@ MERGED = {
 """Kinds that stand for several primitives and are measured as one."""
 
 
-def shared_group(component: str, primitive: Primitive) -> str:
-    """The group of `costmodel.corrections` that a merged primitive belongs to."""
+FPGA_GROUPS = {
+    **GROUPS,
+    "select_held": "fetch of more than four words from a table's registers into adders: on "
+    "the longest path of its stage from its start, so that it is mapped for delay",
+}
+"""Groups of primitives with a correction of their own."""
+
+
+def shared_group(spec: Structure, component: str, primitive: Primitive) -> str:
+    """The group of FPGA_GROUPS that a merged primitive of a core belongs to."""
     if primitive.kind == "compress_products":
         return "product"
-    return group_of(component, primitive)
+    group = group_of(component, primitive)
+    held = bool(spec.build.cuts) and spec.build.cuts[-1] == spec.build.dag.levels
+    if group == "select" and held and not spec.fetch.registered and primitive.fan_in > 4:
+        return "select_held"
+    return group
 
 
 def shared_counts(spec: Structure) -> dict[str, Counts]:

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from costmodel import fpgacost
-from costmodel.corrections import GROUPS
 from costmodel.fpga import FAMILIES
 from costmodel.fpgacost import (
     RESOURCES,
@@ -18,7 +17,7 @@ from costmodel.fpgacost import (
     load_fpga,
     predict,
 )
-from costmodel.fpgashare import MERGED, shared_counts
+from costmodel.fpgashare import FPGA_GROUPS, MERGED, shared_counts
 from costmodel.fpgaunits import FPGA_GRIDS, fit_unit, measure, unit_verilog
 from costmodel.residual import Residual
 from costmodel.technology import (
@@ -161,18 +160,20 @@ def test_equal_sums_and_registers_are_counted_once():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_flip_flops_are_exact_on_every_training_core(name):
     table = pd.read_csv(results_file(name, TRAINING))
-    assert len(table) >= 2 * len(GROUPS)
+    assert len(table) >= 2 * len(FPGA_GROUPS)
     assert table["predicted_ff"].to_numpy() == pytest.approx(table["synthesised_ff"].to_numpy())
 
 
 def test_factors_multiply_their_groups(family):
     spec = structure(CASES["lut_saturate_d3"])
-    factors = {name: 1 + i / 10 for i, name in enumerate(GROUPS)}
+    factors = {name: 1 + i / 10 for i, name in enumerate(FPGA_GROUPS)}
     plain = family.model_copy(update={"corrections": {}})
     other = {"lut": FpgaCorrections(factors=factors, residual=EXACT)}
     changed = predict(spec, family.model_copy(update={"corrections": other})).total
     groups = group_resources(spec, plain, "lut")
-    assert changed["lut"] == pytest.approx(sum(groups[name] * factors[name] for name in GROUPS))
+    assert changed["lut"] == pytest.approx(
+        sum(groups[name] * factors[name] for name in FPGA_GROUPS)
+    )
     assert changed["carry"] == pytest.approx(predict(spec, plain).total["carry"])
 
 
@@ -255,7 +256,7 @@ def test_the_committed_file_is_what_its_records_give(family):
     assert corrected(bare) == family
     text = fpgacost.fpga_file(family.name).read_text(encoding="utf-8")
     assert text == as_yaml(family)
-    assert family.corrections["lut"].residual.points >= 2 * len(GROUPS)
+    assert family.corrections["lut"].residual.points >= 2 * len(FPGA_GROUPS)
 
 
 def test_without_costs_the_command_is_named(tmp_path, monkeypatch):

@@ -20,7 +20,6 @@ from typing import Any
 
 import pandas as pd
 
-from costmodel.corrections import GROUPS
 from costmodel.fpga import DEVICES, nextpnr_version, place_and_route, synthesise_fpga
 from costmodel.fpgacost import (
     RESOURCES,
@@ -30,6 +29,7 @@ from costmodel.fpgacost import (
     predict,
 )
 from costmodel.fpgadelay import core_fmax, fit_delays
+from costmodel.fpgashare import FPGA_GROUPS
 from costmodel.judge import judge
 from costmodel.sampling import Group, Sample, load_samples
 from hwgen.config import ConfigError
@@ -113,12 +113,12 @@ def corrected(technology: FpgaTechnology) -> FpgaTechnology:
     samples = [sample for sample in load_samples().of(*TRAINING) if sample.name in rows]
     placed = [sample for sample in samples if rows[sample.name].get(FMAX)]
     fits: dict[str, Any] = {"corrections": {}, "delays": None}
-    if len(samples) >= 2 * len(GROUPS):
+    if len(samples) >= 2 * len(FPGA_GROUPS):
         specs = [structure(sample.config) for sample in samples]
         for resource in FITTED:
             found = [float(rows[s.name][f"synthesised_{resource}"]) for s in samples]
             fits["corrections"][resource] = fit_corrections(technology, resource, specs, found)
-    if len(placed) >= len(GROUPS):
+    if len(placed) >= len(FPGA_GROUPS):
         fits["delays"] = fit_delays(
             [structure(sample.config) for sample in placed],
             [float(rows[sample.name][FMAX]) for sample in placed],
