@@ -69,7 +69,11 @@ def test_synthesis_goes_on_where_it_stopped(own, monkeypatch):
     step = lambda *x: seen.append(x)  # noqa: E731
     path = synthesise_samples("xcup", ["train"], cores[0].cells, step)
     first = path.read_text()
-    monkeypatch.setattr(fpga_holdout, "synthesise_sample", None)  # Nothing is left to do.
+
+    def refuse(*_):
+        raise AssertionError("nothing is left to do")
+
+    monkeypatch.setattr(fpga_holdout, "synthesise_sample", refuse)
     assert synthesise_samples("xcup", ["train"], cores[0].cells, step).read_text() == first
     assert seen == [(cores[0].name, 1, 1)]
     (row,) = pd.read_csv(path).to_dict("records")
@@ -132,7 +136,9 @@ def test_synth_shows_the_estimate_beside(core):
 
 def test_what_needs_areas_refuses_families(tmp_path):
     sweep = tmp_path / "s.yaml"
-    text = "technology: ecp5\ncore: {kind: lut}\n"
-    sweep.write_text(text + "workload: {name: w, layers: [{in_features: 64, out_features: 64}]}\n")
+    text = "technology: ecp5\ncore: {kind: lut, tables: 2, ports: 2}\n"
+    sweep.write_text(
+        text + "workload: {name: w, layers: [{name: l, in_features: 64, out_features: 64}]}\n"
+    )
     with pytest.raises(ConfigError, match=r"^technology: should be one with areas, not 'ecp5'"):
         raise invoke("sweep", sweep).exception
