@@ -83,8 +83,16 @@ def element_terms(element: Element) -> Terms:
         steps = number.exponent_bits if unit == "to_fixed" else size.bit_length() + 1
         shift = min(steps, number.exponent_bits + 1)
         return Terms(level=shift + _any(number.exponent_bits), adder=2, bit=size)
-    shifts = sum(1 + _any(1 << step) for step in range((size - 1).bit_length()))
-    return Terms(level=1 + shifts, adder=2, bit=target.bits)
+    # Magnitude, normalising shift, exponent, rounding, overflow.
+    gates = 2 if unit == "from_aligned" else 0
+    shifts = _normalise((size - 1).bit_length(), gates)
+    return Terms(level=shifts + _any(size) + 4, adder=3, bit=size + 2 * target.bits)
+
+
+def _normalise(steps: int, gates: int) -> float:
+    """Levels of a shifter that finds its distance: each step sees its highest bits and, where
+    limited, ``gates`` more, then chooses."""
+    return sum(1 + _any((1 << step) + gates) for step in range(steps))
 
 
 def _parts(kind: str) -> tuple[str, FloatFormat, FloatFormat]:
@@ -141,7 +149,7 @@ def _add_steps(number: FloatFormat) -> list[Terms]:
         Terms(level=1 + _any(exponent), adder=2, bit=number.bits - 1 + exponent),
         Terms(level=1 + min(shifts, exponent)),
         Terms(level=1, adder=1, bit=mantissa + 5),
-        Terms(level=sum(1 + _any(1 << step) for step in range(shifts))),
+        Terms(level=_normalise(shifts, 2)),
         Terms(level=2 + _any(exponent), adder=2, bit=exponent + mantissa + 2),
     ]
 
