@@ -8,6 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
 from costmodel.calibrate import Generated, verilog
 from costmodel.delay import DelayModel, UnitDelay
 from costmodel.libraries import TechnologyFiles
@@ -31,6 +33,8 @@ class Probe(NamedTuple):
     """What is in the module but is not the element; its delay is subtracted."""
     share: int = 1
     """Elements on the module's path."""
+    rises: bool = True
+    """More of it is slower; a larger one that was measured faster is then evened out."""
 
 
 def unit_delays(
@@ -57,10 +61,21 @@ def unit_delays(
         tool=tool_version(),
         conditions=library.info.conditions.model_dump_json(),
         units={
-            kind: UnitDelay(method=probe.method, sizes=list(probe.sizes), delays_ns=found[kind])
+            kind: UnitDelay(
+                method=probe.method,
+                sizes=list(probe.sizes),
+                delays_ns=rising(found[kind]) if probe.rises else found[kind],
+            )
             for kind, probe in PROBES.items()
         },
     )
+
+
+def rising(delays: Sequence[float]) -> list[float]:
+    """Means of the rising steps just above and just below; what rises already stays."""
+    above = np.maximum.accumulate(delays)
+    below = np.minimum.accumulate(delays[::-1])[::-1]
+    return [round(float(delay), 5) for delay in (above + below) / 2]
 
 
 def _measure(point: tuple[str, int], library: TechnologyFiles, generated: Generated) -> float:
@@ -107,6 +122,16 @@ def _tree(_: int) -> str:
     )
 
 
+def _shared_sum(users: int) -> str:
+    """A sum of eight bits and as many adders that take it."""
+    outputs = ", ".join(f"output signed [8:0] o{i}" for i in range(users))
+    sums = " ".join(f"assign o{i} = s + $signed(c[{8 * i} +: 8]);" for i in range(users))
+    return (
+        f"module top (input signed [6:0] a, b, input [{8 * users - 1}:0] c, {outputs});\n"
+        f"wire signed [7:0] s = a + b; {sums}\nendmodule\n"
+    )
+
+
 def _probes() -> dict[str, Probe]:
     probes = {
         "register": Probe("two flip-flops in a row", (0,), _registers),
@@ -142,6 +167,12 @@ def _probes() -> dict[str, Probe]:
             lambda n: Primitive("and_row", n),
             lambda _: Primitive("and_row", 1),
         ),
+        "sum_fanout": Probe(
+            "a + b taken by so many adders, less the same with one",
+            (1, 2, 4, 8, 16, 32, 64, 128),
+            _shared_sum,
+            lambda _: _shared_sum(1),
+        ),
         "clamp": Probe(
             "signed saturation of a word 4 bits wider",
             (8, 16, 32),
@@ -154,10 +185,12 @@ def _probes() -> dict[str, Probe]:
     unit = "the generated unit"
     for name, number in FLOATS.items():
         for kind, sizes in (("fp_add", STAGES), ("fp_chain", STAGES[1:])):
-            probes[f"{kind}_{name}"] = Probe(unit, sizes, _of(f"{kind}_{name}", number.bits))
+            module = _of(f"{kind}_{name}", number.bits)
+            probes[f"{kind}_{name}"] = Probe(unit, sizes, module, rises=False)
     for name in ACT_FLOATS:
         number = FLOATS[name]
-        probes[f"fp_mul_{name}"] = Probe(unit, STAGES, _of(f"fp_mul_{name}", number.bits))
+        product = _of(f"fp_mul_{name}", number.bits)
+        probes[f"fp_mul_{name}"] = Probe(unit, STAGES, product, rises=False)
         lowest, highest = number.mantissa_bits + 2, min(number.fixed_bits - 1, MAX_FIXED_BITS)
         widths = tuple(sorted({lowest, min(lowest + 16, highest), highest}))
         probes[f"to_aligned_{name}"] = _wide(f"to_aligned_{name}", widths)

@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from hwgen.primitive import Counts, Primitive
+from hwgen.primitive import Primitive
+from hwgen.structure import Units
 
 GROUPS = {
     "control": "counters, comparisons, handshakes, their registers included",
@@ -54,12 +55,13 @@ def group_of(component: str, primitive: Primitive) -> str:
     return {"fetch": "select", "tables": "registers"}.get(component, component)
 
 
-def group_areas(counts: Mapping[str, Counts], technology: Priced) -> dict[str, float]:
-    """Uncorrected area by group, from counts by component."""
+def group_areas(units: Iterable[Units], technology: Priced) -> dict[str, float]:
+    """Uncorrected area by group of a core's units."""
     areas = dict.fromkeys(GROUPS, 0.0)
-    for component, primitives in counts.items():
-        for primitive, number in primitives.items():
-            areas[group_of(component, primitive)] += number * technology.unit_area(primitive)
+    for component, number, counts in units:
+        for primitive, each in counts.items():
+            group = group_of(component, primitive)
+            areas[group] += number * each * technology.unit_area(primitive)
     return areas
 
 

@@ -97,6 +97,8 @@ def group_of(stage: str, kind: str) -> str:
         return "product"
     if kind == "clamp" or kind.startswith(("to_", "from_", "fp_widen")):
         return "convert"
+    if kind.endswith("fanout"):
+        return "fanout"
     return kind if kind in GROUPS else "select"
 
 

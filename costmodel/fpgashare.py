@@ -12,11 +12,9 @@ from __future__ import annotations
 from collections import Counter
 
 from costmodel.corrections import GROUPS, group_of
-from hwgen.counts import fp_adder
-from hwgen.floatspec import Stage
-from hwgen.number import FloatFormat
+from hwgen.counts import build_counts, table_counts
 from hwgen.primitive import Counts, Primitive, scaled
-from hwgen.spec import BuildSpec, ProductSpec, ReduceSpec
+from hwgen.spec import ProductSpec, ReduceSpec
 from hwgen.structure import Structure
 
 MERGED = {
@@ -50,8 +48,8 @@ def shared_group(spec: Structure, component: str, primitive: Primitive) -> str:
 def shared_counts(spec: Structure) -> dict[str, Counts]:
     """Primitives of a whole core by component, merged."""
     config, counts = spec.config, dict(spec.counts)
-    build, tables = _build(spec.build)
-    counts["build"], counts["tables"] = scaled(build, config.tables), scaled(tables, config.tables)
+    counts["build"] = scaled(build_counts(spec.build, merged=True), config.tables)
+    counts["tables"] = scaled(table_counts(spec.build, merged=True), config.tables)
     counts["fetch"] = _selected(counts["fetch"])
     counts["accumulate"] = _masked(counts["accumulate"])
     if isinstance(spec.reduce, ReduceSpec) and not spec.reduce.carry:
@@ -63,44 +61,6 @@ def shared_counts(spec: Structure) -> dict[str, Counts]:
         old = Counter({p: n for p, n in counts["reduce"].items() if p.kind != "adder"})
         counts["reduce"] = old + scaled(_sums(spec, products), config.ports)
     return counts
-
-
-def _build(spec: BuildSpec) -> tuple[Counts, Counts]:
-    """One table: its sums and the registers among them, and the registers that hold it."""
-    floating = isinstance(spec.number, FloatFormat)
-    same = list(range(spec.mu))
-    known: dict[tuple[int | None, int, bool], int] = {}
-    build: Counts = Counter()
-    for position, add in enumerate(spec.dag.sums):
-        left = None if add.left is None else same[add.left]
-        right = same[add.right]
-        if not add.subtract and left is not None and left > right:
-            left, right = right, left
-        reference = spec.mu + position
-        first = known.setdefault((left, right, add.subtract), reference)
-        same.append(first)
-        if first != reference:
-            continue
-        if not isinstance(spec.number, FloatFormat):
-            kind = "negate" if left is None else "adder"
-            build[Primitive(kind, spec.bits(reference))] += 1
-        elif left is not None:
-            build[fp_adder(spec.number, spec.registers)] += 1
-    tables: Counts = Counter()
-    for stage in spec.stages:
-        held = sorted({same[reference] for reference in spec.crossing(stage)})
-        bits = sum(
-            # A negated number differs in its sign only.
-            1
-            if floating and r >= spec.mu and spec.dag.sums[r - spec.mu].left is None
-            # The rest is held once.
-            else spec.bits(r)
-            for r in held
-        )
-        if bits:
-            last = bool(spec.cuts) and stage == Stage(spec.cuts[-1], 0)
-            (tables if last else build)[Primitive("register_enable", bits)] += 1
-    return build, tables
 
 
 def _selected(counts: Counts) -> Counts:

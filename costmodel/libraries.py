@@ -73,6 +73,10 @@ endmodule
 """
 
 
+class MissingFilesError(ConfigError):
+    """A technology that is described, but whose Liberty files are in no folder."""
+
+
 class FullAdder(Strict):
     """A library cell that adds three bits."""
 
@@ -218,12 +222,20 @@ def library_names() -> list[str]:
     return [*PACKAGED, *sorted(own.difference(TAKEN))]
 
 
+def own_folder(name: str) -> Path | None:
+    """Where a technology of the user's own is described; None for a packaged or unknown one."""
+    if name in TAKEN:
+        return None
+    places = (folder / name for folder in _folders())
+    return next((place for place in places if (place / OWN_FILE).is_file()), None)
+
+
 def find_library(name: str) -> TechnologyFiles:
     """Description and files of one technology; those of ``generic`` are packaged.
 
     Raises ConfigError for an unknown name, for faults in the description, if a technology of the
-    user's own has the name of a packaged one, and if no folder holds the files: it says where was
-    looked and what to set.
+    user's own has the name of a packaged one, and MissingFilesError if no folder holds the files:
+    it says where was looked and what to set.
     """
     names = library_names()
     if name not in names:
@@ -250,7 +262,7 @@ def find_library(name: str) -> TechnologyFiles:
         if files := sorted([*place.glob("*.lib"), *place.glob("*.lib.gz")]):
             return TechnologyFiles(name, info, tuple(files))
     looked = f"none in {', '.join(map(str, places))}" if places else f"{VARIABLE} is not set"
-    raise ConfigError(
+    raise MissingFilesError(
         f"technology {name}: should have Liberty files: {looked}; set {VARIABLE} to a folder that "
         f"holds {name}/*.lib or {name}/*.lib.gz (they come from {info.source})"
     )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.number import FloatFormat
-from hwgen.spec import ControlSpec, FetchSpec, ProductSpec
+from hwgen.spec import AccumulateSpec, ControlSpec, FetchSpec, ProductSpec
 from hwgen.structure import Structure
 
 ELEMENTS = {
@@ -28,6 +28,7 @@ ELEMENTS = {
     "gate": "a row of gates with one shared input",
     "equal": "comparison of `size` bits",
     "fanout": "one signal to `size` gates",
+    "sum_fanout": "a sum that `size` adders take, beyond one",
     "clamp": "signed saturation to `size` bits",
     "multiplier": "signed product of two words of `size` bits",
 }
@@ -87,6 +88,15 @@ class _Walk:
         self._settle()
         self.add(stage, kind, size)
 
+    def rippling(self, stage: str, kind: str, size: int, bits: int) -> None:
+        """An element that waits for all bits and ends in an adder of ``bits``.
+
+        Its own carry is taken off again, so that it overlaps with those of later adders.
+        """
+        self.block(stage, kind, size)
+        self.elements[Element("adder", bits)] -= 1
+        self.carry = bits
+
     def rounding(self, stage: str, number: FloatFormat, registers: int) -> None:
         """A rounding adder, with registers inside or without."""
         self._settle()
@@ -106,7 +116,8 @@ class _Walk:
         """A row of registers."""
         self._settle()
         if self.elements or self.halves:
-            elements = self.elements + Counter({Element("register", 0): 1})
+            elements = self.elements.copy()
+            elements[Element("register", 0)] += 1
             stage = "+".join(self.stages)
             self.paths.append(Path(stage, _sorted(elements), _sorted(self.halves), self.sinks))
         self.stages, self.elements, self.halves, self.sinks = [], Counter(), Counter(), None
@@ -122,7 +133,7 @@ class _Walk:
 
 
 def _sorted(elements: Counter[Element]) -> tuple[tuple[Element, int], ...]:
-    return tuple(sorted(elements.items()))
+    return tuple(sorted(item for item in elements.items() if item[1]))
 
 
 def paths(spec: Structure) -> tuple[Path, ...]:
@@ -136,9 +147,16 @@ def paths(spec: Structure) -> tuple[Path, ...]:
 
 def data_paths(spec: Structure) -> tuple[Path, ...]:
     """From the activations on; exactly one of them has ``sinks``, the ports."""
+    return (*forward_paths(spec), *loop_paths(spec.accumulate))
+
+
+def forward_paths(spec: Structure) -> tuple[Path, ...]:
+    """From the activations to the accumulators, and from those to the outputs; exactly one path has
+    ``sinks``, the ports. The number of accumulators matters only in whether it is 1."""
     walk = _Walk()
     if spec.to_fixed is not None:
-        walk.block("convert", spec.to_fixed.kind, spec.to_fixed.bits)
+        bits = spec.to_fixed.bits
+        walk.rippling("convert", spec.to_fixed.kind, bits, bits)
     _build(walk, spec)
     _fetch(walk, spec)
     _reduce(walk, spec)
@@ -177,6 +195,9 @@ def widest_stage(spec: Structure) -> int:
 def _build(walk: _Walk, spec: Structure) -> None:
     build = spec.build
     dag = build.dag
+    same = dag.representatives
+    distinct = [dag.sums[r - build.mu] for r in sorted(set(same)) if r >= build.mu]
+    uses = Counter(same[r] for s in distinct for r in (s.left, s.right) if r is not None)
     if 0 in build.cuts:
         walk.cut()
     for level in range(1, dag.levels + 1):
@@ -184,6 +205,8 @@ def _build(walk: _Walk, spec: Structure) -> None:
         if isinstance(build.number, FloatFormat):
             walk.rounding("build", build.number, build.registers)
         else:
+            below = [uses[r] for r in uses if dag.depth[r] == level - 1]
+            walk.add("build", "sum_fanout", max(below))
             walk.adder("build", max(build.bits(reference) for reference in sums))
         if level in build.cuts:
             walk.cut()
@@ -204,7 +227,7 @@ def _fetch(walk: _Walk, spec: Structure) -> None:
 
 def _product(walk: _Walk, fetch: ProductSpec) -> None:
     if not isinstance(fetch.number, FloatFormat):
-        walk.block("fetch", "multiplier", fetch.number.bits)
+        walk.rippling("fetch", "multiplier", fetch.number.bits, fetch.term_bits)
         return
     kind, stages = f"fp_mul_{fetch.number.name}", fetch.registers + 1
     walk.block("fetch", kind, stages)
@@ -238,11 +261,13 @@ def _accumulate(walk: _Walk, spec: Structure) -> None:
         walk.adder("accumulate", accumulate.adder_bits)
         if accumulate.saturate:
             walk.block("accumulate", "clamp", accumulate.sum_bits)
-    if accumulate.reuse > 1:
-        walk.add("accumulate", "fanout", accumulate.reuse)
     walk.add("accumulate", "mux", 2)  # What an enable takes in.
     walk.cut()
-    loop = _Walk()  # From an accumulator back to it.
+
+
+def loop_paths(accumulate: AccumulateSpec | FloatAccumulateSpec) -> tuple[Path, ...]:
+    """From an accumulator back to it."""
+    loop = _Walk()
     if accumulate.reuse > 1:
         loop.add("accumulate", "mux", accumulate.reuse)
         loop.add("accumulate", "fanout", accumulate.sum_bits)
@@ -255,4 +280,4 @@ def _accumulate(walk: _Walk, spec: Structure) -> None:
             loop.block("accumulate", "clamp", accumulate.sum_bits)
     loop.add("accumulate", "mux", 2)
     loop.cut()
-    walk.paths += loop.paths
+    return tuple(loop.paths)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 LABELS = {
     "area_ge": "core area, gate equivalents (NAND2)",
@@ -71,6 +74,56 @@ def pareto_figure(results: pd.DataFrame, x: str, y: str, title: str, best: int) 
     axes.grid(alpha=0.25, which="both", lw=0.5)
     axes.legend(frameon=False, markerscale=1.4)
     return figure
+
+
+class Panel(NamedTuple):
+    """One quantity of one technology. ``cores``: as `costmodel.judge.judge` takes them."""
+
+    title: str
+    cores: pd.DataFrame
+    quantity: str
+    mean_error: float
+
+
+def validation_figure(panels: Sequence[Sequence[Panel]]) -> Figure:
+    """Predicted against synthesised, a row of panels a technology; the band is 10 % either way."""
+    rows, columns = len(panels), max(map(len, panels))
+    figure = Figure(figsize=(3.6 * columns, 3.4 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for line, axes_line in zip(panels, grid, strict=True):
+        for axes in axes_line[len(line) :]:
+            axes.set_axis_off()
+        for panel, axes in zip(line, axes_line, strict=False):
+            _validation_panel(panel, axes)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def _validation_panel(panel: Panel, axes: Axes) -> None:
+    found = panel.cores[f"synthesised_{panel.quantity}"].astype(float)
+    predicted = panel.cores[f"predicted_{panel.quantity}"].astype(float)
+    ends = [min(found.min(), predicted.min()) / 1.3, max(found.max(), predicted.max()) * 1.3]
+    axes.fill_between(
+        ends, [end / 1.1 for end in ends], [end * 1.1 for end in ends], color="0.88", lw=0
+    )
+    axes.plot(ends, ends, color="0.4", lw=0.8)
+    groups = panel.cores["group"]
+    for colour, marker, name in zip(COLOURS, "os^D", ("inside", "outside", "large"), strict=False):
+        here = groups == name
+        axes.scatter(found[here], predicted[here], s=14, color=colour, marker=marker, label=name)
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+    axes.set(xlabel="synthesised", ylabel="predicted")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(_short))
+        axis.set_minor_locator(NullLocator())
+    axes.tick_params(labelsize=8)
+    axes.set_title(
+        f"{panel.title}\n{len(found)} cores, mean error {panel.mean_error:.1%}", fontsize=9
+    )
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.25, lw=0.5)
 
 
 def picture(figure: Figure, kind: str) -> bytes:

@@ -19,10 +19,17 @@ import numpy as np
 
 from costmodel.area import unit_area
 from costmodel.delay import DelayModel, fanout_delay, path_delay
-from costmodel.paths import Path, control_path, control_sinks, data_paths, widest_stage
+from costmodel.paths import (
+    Path,
+    control_path,
+    control_sinks,
+    forward_paths,
+    loop_paths,
+    widest_stage,
+)
 from costmodel.technology import Technology
 from hwgen.config import CoreConfig
-from hwgen.counts import control_counts
+from hwgen.counts import accumulate_counts, control_counts, reduce_counts
 from hwgen.primitive import Counts
 from hwgen.structure import Structure, structure
 
@@ -37,6 +44,8 @@ class Prediction(NamedTuple):
     area: Any
     period_ns: Any
     latency: Any
+    accumulator_latency: int
+    """R, of the shape. Cycles follow from it: `sim.cycles.cycles_per_token`."""
 
 
 class Predictor:
@@ -45,13 +54,14 @@ class Predictor:
     def __init__(self, technology: Technology) -> None:
         self.technology = technology
         self._shapes: dict[tuple[Any, ...], Shape] = {}
+        self._areas: dict[Any, float] = {}
 
     def shape(self, core: CoreConfig) -> Shape:
         """The shape of a core."""
         key = _SHAPE(core)
         found = self._shapes.get(key)
         if found is None:
-            found = self._shapes[key] = Shape(core, self.technology)
+            found = self._shapes[key] = Shape(core, self.technology, self._areas)
         return found
 
     def __call__(self, core: CoreConfig) -> Prediction:
@@ -62,8 +72,10 @@ class Predictor:
 class Shape:
     """All cores like ``core`` but for tables, ports and reuse."""
 
-    def __init__(self, core: CoreConfig, technology: Technology) -> None:
+    def __init__(self, core: CoreConfig, technology: Technology, areas: dict[Any, float]) -> None:
         self.core, self.technology = core, technology
+        self._areas = areas
+        """What control and reductions cost, by their specs; shapes have many in common."""
         self.mu = core.mu
         self._known: dict[tuple[Any, ...], Any] = {}
 
@@ -77,6 +89,7 @@ class Shape:
             self.area(tables, ports, reuse, deep),
             self.period_ns(tables, ports, reuse, deep),
             self._get(self._latency, tables, deep),
+            self._get(self._accumulator_latency),
         )
 
     def area(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
@@ -85,7 +98,7 @@ class Shape:
         area = area + tables * self._get(self._tables, deep)
         area = area + tables * ports * self._get(self._fetch, deep)
         area = area + ports * self._get(self._reduce, tables)
-        area = area + ports * self._get(self._accumulate, tables, reuse)
+        area = area + ports * self._get(self._accumulate, self._get(self._words, tables), reuse)
         widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
         stages = self._get(self._tile_stages, tables)
         area = area + 1 * self._get(self._control, *widths, stages, reuse)
@@ -97,8 +110,9 @@ class Shape:
         """Longest stage; None without unit delays."""
         if self.technology.delays is None:
             return None
-        fixed = self._get(self._fixed_period, tables, reuse)
-        fetch = self._get(self._fetch_period, tables, reuse)
+        loop = self._get(self._loop_period, self._get(self._words, tables), reuse)
+        fixed = _larger(self._get(self._fixed_period, tables, deep), loop)
+        fetch = self._get(self._fetch_period, tables, deep)
         period = _larger(fixed, fetch + self._get(self._port_fanout, ports))
         widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
         sinks = control_sinks(tables * self._get(self._widest, deep), *widths)
@@ -122,10 +136,7 @@ class Shape:
 
     def _unit(self, place: int, spec: Structure) -> float:
         unit = spec.units[place]
-        return self._area(unit.component, unit.counts)
-
-    def _area(self, component: str, counts: Counts) -> float:
-        return unit_area(component, counts, self.technology)
+        return unit_area(unit.component, unit.counts, self.technology)
 
     def _build(self, deep: int) -> float:
         return self._unit(0, self.structure(1, 1, 1 + deep))
@@ -137,10 +148,19 @@ class Shape:
         return self._unit(2, self.structure(1, 1, 1 + deep))
 
     def _reduce(self, tables: int) -> float:
-        return self._unit(3, self.structure(tables, 1, 1))
+        spec = self.structure(tables, 1, 1).reduce
+        return self._priced("reduce", spec, reduce_counts)
+
+    def _words(self, tables: int) -> int:
+        """Tables of a core with accumulators that cost the same as those of ``tables``.
+
+        The width of what is added matters only to accumulators that saturate.
+        """
+        return tables if self.core.acc_overflow == "saturate" else 1
 
     def _accumulate(self, tables: int, reuse: int) -> float:
-        return self._unit(4, self.structure(tables, 1, reuse))
+        spec = self.structure(tables, 1, reuse).accumulate
+        return self._priced("accumulate", spec, accumulate_counts)
 
     def _inward(self, deep: int) -> float:
         return self._unit(6, self.structure(1, 1, 1 + deep))
@@ -163,23 +183,36 @@ class Shape:
     def _control(self, in_bits: int, out_bits: int, stages: int, reuse: int) -> float:
         control = self.structure(1, 1, reuse).control
         spec = replace(control, in_tile_bits=in_bits, out_tile_bits=out_bits, tile_stages=stages)
-        return self._area("control", control_counts(spec))
+        return self._priced("control", spec, control_counts)
+
+    def _priced(self, component: str, spec: Any, counts: Callable[[Any], Counts]) -> float:
+        if spec not in self._areas:
+            self._areas[spec] = unit_area(component, counts(spec), self.technology)
+        return self._areas[spec]
 
     def _latency(self, tables: int, deep: int) -> int:
         return self.structure(tables, 1, 1 + deep).latency
 
+    def _accumulator_latency(self) -> int:
+        return self.structure(1, 1, 1).accumulator_latency
+
     def _widest(self, deep: int) -> int:
         return widest_stage(self.structure(1, 1, 1 + deep))
 
-    def _fixed_period(self, tables: int, reuse: int) -> float:
-        """Longest stage of the data that no number of ports makes longer."""
-        stages = data_paths(self.structure(tables, 1, reuse))
+    def _fixed_period(self, tables: int, deep: int) -> float:
+        """Longest stage forward that no number of ports makes longer."""
+        stages = forward_paths(self.structure(tables, 1, 1 + deep))
         return max((self._path(path) for path in stages if path.sinks is None), default=0.0)
 
-    def _fetch_period(self, tables: int, reuse: int) -> float:
+    def _fetch_period(self, tables: int, deep: int) -> float:
         """The stage from which all ports fetch, without the fan-out to them."""
-        (path,) = (p for p in data_paths(self.structure(tables, 1, reuse)) if p.sinks is not None)
+        stages = forward_paths(self.structure(tables, 1, 1 + deep))
+        (path,) = (path for path in stages if path.sinks is not None)
         return self._path(replace(path, sinks=None))
+
+    def _loop_period(self, tables: int, reuse: int) -> float:
+        accumulate = self.structure(tables, 1, reuse).accumulate
+        return max(self._path(path) for path in loop_paths(accumulate))
 
     def _control_period(self, in_bits: int, deep: int) -> float:
         control = self.structure(1, 1, 1 + deep).control

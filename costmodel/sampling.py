@@ -3,8 +3,8 @@
 Four groups. ``train``: corrections are fitted on them. ``inside``: drawn likewise, never fitted.
 ``outside``: each beyond the training range in one respect (group of 6 weights, an unseen width or
 format, a deeper reuse, a larger core). ``large``: a few much larger ones. The drawn list is kept in
-``holdout/cores.json``; drawing again after the unit costs have changed gives another list, since
-sizes are estimated with them, so that the kept one is what counts.
+``holdout/cores.json``. Sizes are estimated with the unit costs of ``generic`` (`estimated_cells`):
+should those change, drawing again gives another list, and the kept one is what counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
+from costmodel.technology import load_technology
 from hwgen.config import CoreConfig, Strict
+from hwgen.structure import structure
 
 CORES_FILE = Path(__file__).parent / "holdout" / "cores.json"
 Group = Literal["train", "inside", "outside", "large"]
@@ -28,6 +30,9 @@ LOWEST_CELLS, HIGHEST_CELLS, MOST_CELLS = 500, 50_000, 200_000
 LARGE_CELLS = (80_000, 120_000, 180_000)
 TOLERANCE = 0.15
 """By how much an estimated size may miss the size that was drawn."""
+
+GE_PER_CELL = 2.2
+"""Gate equivalents of a cell, about, in a core."""
 
 INTEGERS = ("int4", "int6", "int8", "int12")
 FLOATS = ("fp16", "bf16", "fp8_e4m3")
@@ -40,6 +45,14 @@ MOST_REUSE, UNSEEN_REUSE = 8, 16
 
 Cells = Callable[[CoreConfig], float]
 """Estimates the cells of a core."""
+
+
+def estimated_cells(core: CoreConfig) -> float:
+    """Cells of a core in ``generic``: areas of all that is written, without corrections."""
+    technology = load_technology("generic")
+    counts = structure(core).total
+    area = sum(number * technology.unit_area(primitive) for primitive, number in counts.items())
+    return area / GE_PER_CELL
 
 
 class Sample(Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,11 +14,14 @@ from costmodel.corrections import GROUPS
 from costmodel.delay import DelayModel
 from costmodel.fpga import FAMILIES
 from costmodel.interpolate import between, locate
+from costmodel.libraries import library_names, own_folder
 from costmodel.residual import Residual
 from hwgen.config import ConfigError, HwgenError, Strict, load
 from hwgen.primitive import KINDS, Primitive
 
 TECH_DIR = Path(__file__).parent / "tech"
+OWN_COSTS = "unit-costs.yaml"
+"""Name of the file with the unit costs of a technology of the user's own."""
 
 Axis = Literal["none", "fan_in", "dropped"]
 """Second size of a table: none, ``fan_in``, or ``fan_in - width`` (the bits a clamp drops)."""
@@ -177,14 +180,21 @@ class Technology(Strict):
         return self.cost(kind).status == "calibrated"
 
 
+def costs_file(name: str) -> Path:
+    """Where the unit costs of a technology are kept: those of the user's own beside its files."""
+    own = own_folder(name)
+    return TECH_DIR / f"{name}.yaml" if own is None else own / OWN_COSTS
+
+
 def technologies() -> list[str]:
     """Names that ``load_technology`` accepts, sorted; FPGA families are none of them."""
-    return sorted(path.stem for path in TECH_DIR.glob("*.yaml") if path.stem not in FAMILIES)
+    packaged = {path.stem for path in TECH_DIR.glob("*.yaml")} - {*FAMILIES}
+    own = {name for name in library_names() if costs_file(name).exists()}
+    return sorted(packaged | own)
 
 
-@cache
 def load_technology(name: str) -> Technology:
-    """Read ``tech/<name>.yaml``; ConfigError for an unknown name or a faulty file."""
+    """The unit costs of a technology; ConfigError for an unknown name or a faulty file."""
     known = technologies()
     if name in FAMILIES:
         raise ConfigError(
@@ -195,4 +205,10 @@ def load_technology(name: str) -> Technology:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
         raise ConfigError(f"technology: should be a calibrated one, not {name!r}; {hint}")
-    return load(Technology, TECH_DIR / f"{name}.yaml")
+    path = costs_file(name)
+    return _load(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _load(path: Path, changed_ns: int) -> Technology:
+    return load(Technology, path)

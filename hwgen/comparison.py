@@ -20,19 +20,35 @@ class Published(Strict):
     areas: dict[str, Annotated[float, Field(gt=0)]]
 
 
+CoreKeys = Annotated[
+    dict[str, Any],
+    Field(
+        json_schema_extra={
+            "propertyNames": {"enum": [key for key in CoreConfig.model_fields if key != "name"]}
+        }
+    ),
+]
+
+
 class CompareConfig(Strict):
     """Cores to compare. Each is a core's keys; ``common`` are those that all of them share."""
 
-    format: Literal["hwgen.compare/1"] = "hwgen.compare/1"
+    format: Annotated[
+        Literal["hwgen.compare/1"], Field(description="version of this file's meaning")
+    ] = "hwgen.compare/1"
     name: Annotated[str | None, Field(description="default: the file's stem")] = None
-    common: dict[str, Any] = Field(default_factory=dict, description="keys of every core")
+    common: CoreKeys = Field(default_factory=dict, description="keys of every core, but name")
     baseline: Annotated[str, Field(description="the core that ratios refer to, per weight")]
-    cores: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="by label")]
+    cores: Annotated[
+        dict[str, CoreKeys], Field(min_length=1, description="keys of each core, by its label")
+    ]
     clock_ns: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict,
         description="by technology: the clock period that every core should reach",
     )
-    published: list[Published] = Field(default_factory=list)
+    published: list[Published] = Field(
+        default_factory=list, description="numbers of others, to print beside"
+    )
 
 
 def load_comparison(path: Path) -> tuple[CompareConfig, dict[str, CoreConfig]]:
@@ -41,17 +57,26 @@ def load_comparison(path: Path) -> tuple[CompareConfig, dict[str, CoreConfig]]:
     faults, cores = [], {}
     if config.baseline not in config.cores:
         known = ", ".join(config.cores)
-        faults.append(f"{path.name}: baseline: should be one of {known}, not {config.baseline!r}")
+        faults.append(f"{path}: baseline: should be one of {known}, not {config.baseline!r}")
     for i, published in enumerate(config.published):
         if published.baseline not in published.areas:
             known = ", ".join(published.areas)
             faults.append(
-                f"{path.name}: published.{i}.baseline: should be one of {known}, "
+                f"{path}: published.{i}.baseline: should be one of {known}, "
                 f"not {published.baseline!r}"
+            )
+    for place, keys in {
+        "common": config.common,
+        **{f"cores.{label}": keys for label, keys in config.cores.items()},
+    }.items():
+        if "name" in keys:
+            faults.append(
+                f"{path}: {place}.name: a compared core is named by its label; remove it, "
+                f"not {keys['name']!r}"
             )
     for label, keys in config.cores.items():
         try:
-            cores[label] = validate(CoreConfig, config.common | keys, f"{path.name}: cores.{label}")
+            cores[label] = validate(CoreConfig, config.common | keys, f"{path}: cores.{label}")
         except ConfigError as error:
             faults.append(str(error))
     if faults:

@@ -19,6 +19,8 @@ from hwgen.number import FLOATS, FORMATS, MAX_FIXED_BITS, FloatFormat, Interval,
 from hwgen.primitive import ACT_FLOATS
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+UNPLAIN_INTEGER = re.compile(r"[-+]?0[0-7_]+|.*:.*")
+"""Integers of base 8 and 60 in YAML 1.1: 010 is 8, 1:30 is 90."""
 MAX_TABLE_PORTS = 1 << 24
 
 
@@ -40,24 +42,47 @@ class Pipeline(Strict):
     """Pipeline registers of a core; 0 everywhere is one tile per cycle from combinational logic."""
 
     build: Annotated[
-        int, Field(ge=0, le=8, description="levels of the sum DAG per register; 0: none")
+        int,
+        Field(
+            ge=0,
+            le=8,
+            description="levels of the sum DAG per register; one stands after the last level "
+            "anyhow; 0, or more levels than it has: no other",
+        ),
     ] = 0
     fetch: Annotated[
         int, Field(ge=0, le=1, description="registers after the fetch multiplexers")
     ] = 0
     reduce: Annotated[
-        int, Field(ge=0, le=12, description="levels of the reduction tree per register; 0: none")
+        int,
+        Field(
+            ge=0,
+            le=12,
+            description="levels of the reduction tree per register; 0, or more than its "
+            "⌈log2 tables⌉ levels: none",
+        ),
     ] = 0
     fp_add: Annotated[
-        int, Field(ge=0, le=4, description="registers in each floating-point adder; 0: none")
+        int,
+        Field(
+            ge=0,
+            le=4,
+            description="registers in each floating-point adder, with arith: float only; 0: none",
+        ),
     ] = 0
     fp_mul: Annotated[
-        int, Field(ge=0, le=4, description="registers in each floating-point multiplier; 0: none")
+        int,
+        Field(
+            ge=0,
+            le=4,
+            description="registers in each floating-point multiplier, of kind multiplier with "
+            "arith: float only; 0: none",
+        ),
     ] = 0
 
 
 class CoreConfig(Strict):
-    """One accelerator core for ternary weights and integer activations."""
+    """One accelerator core for ternary weights and integer or floating-point activations."""
 
     format: Annotated[
         Literal["hwgen.core/1"], Field(description="version of this file's meaning")
@@ -93,14 +118,16 @@ class CoreConfig(Strict):
         Field(
             ge=1,
             description="width of a fixed-point activation, bits, which aligns each token to an "
-            "exponent that comes with it; default: exact, for formats that allow it; at most 128",
+            "exponent that comes with it: at least sign and significand, less than exact, at most "
+            "128; default: exact, for formats that allow it",
         ),
     ] = None
     sum_format: Annotated[
         str | None,
         Field(
-            description="format of floating-point outputs, with arith: float of accumulators too: "
-            "the activations' (default) or one that holds all their numbers",
+            description="format of floating-point outputs, with arith: float of accumulators too "
+            "(tables and the reduction tree keep the activations'): the activations' (default, "
+            "but not for fp8 with arith: float) or one that holds all their numbers",
             json_schema_extra={"enum": [*FLOATS, None]},
         ),
     ] = None
@@ -262,7 +289,8 @@ class CoreConfig(Strict):
         if self.arith == "float" and self.sum_format is None and self.float_number.bits <= 8:
             yield (
                 f"sum_format: is required for arith: float on {self.act}, in which the sum of a "
-                "few activations overflows; add sum_format: fp16, or another that holds your sums"
+                "few activations overflows; add sum_format: fp16, say, for the accumulators "
+                f"(tables and the reduction tree stay {self.act}: they can overflow within a tile)"
             )
         if self.sum_number is not None and not self.sum_number.holds(self.float_number):
             formats = ", ".join(f.name for f in FLOATS.values() if f.holds(self.float_number))
@@ -278,13 +306,18 @@ class CoreConfig(Strict):
                 "kind: a multiplier's weights have the activations' type, whose products are "
                 "too wide for fixed point; should be lut or signflip, not 'multiplier'"
             )
-        for field in ("acc_bits", "acc_overflow"):
-            if getattr(self, field) is not None:
-                yield f"{field}: belongs to integer activations, not to {self.act}; remove it"
 
     def _broken_accumulator_rules(self) -> Iterator[str]:
         exact = self.exact_acc_bits
-        if self.acc_bits is None:
+        if self.float_number is not None:
+            given = [f for f in ("acc_bits", "acc_overflow") if getattr(self, f) is not None]
+            if given:
+                belong, them = ("belong", "them") if len(given) > 1 else ("belongs", "it")
+                yield (
+                    f"{', '.join(given)}: {belong} to integer activations, not to {self.act}; "
+                    f"remove {them}"
+                )
+        elif self.acc_bits is None:
             if self.acc_overflow is not None:
                 yield (
                     "acc_overflow: the default accumulator is exact and never overflows; remove it "
@@ -434,8 +467,22 @@ def check_identifier(name: str) -> None:
 ModelT = TypeVar("ModelT", bound=Strict)
 
 
+class _UnplainIntegerError(yaml.MarkedYAMLError):
+    """An integer that YAML reads otherwise than people do."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error, not a silent choice."""
+    """Safe YAML without silent surprises: a key given twice and an octal 010 are errors."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        value: int = super().construct_yaml_int(node)
+        if UNPLAIN_INTEGER.fullmatch(node.value):
+            raise _UnplainIntegerError(
+                problem="should be an integer without leading zeros and colons, "
+                f"not {node.value}, which YAML reads as {value}",
+                problem_mark=node.start_mark,
+            )
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -453,6 +500,9 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; ConfigError if it cannot be read or is no mapping."""
     try:
@@ -464,10 +514,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{path.name}:{mark.line + 1}" if mark else path.name
-        raise ConfigError(f"{where}: is not YAML: {getattr(error, 'problem', error)}") from None
+        where = f"{path}:{mark.line + 1}" if mark else path
+        what = "" if isinstance(error, _UnplainIntegerError) else "is not YAML: "
+        raise ConfigError(f"{where}: {what}{getattr(error, 'problem', error)}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path.name}: should be a mapping of keys to values, not {content!r}")
+        raise ConfigError(f"{path}: should be a mapping of keys to values, not {content!r}")
     return content
 
 
@@ -482,7 +533,7 @@ def validate(model: type[ModelT], content: dict[str, Any], where: str) -> ModelT
 
 def load(model: type[ModelT], path: Path) -> ModelT:
     """Read one configuration from YAML; every fault in the file is reported at once."""
-    return validate(model, read_yaml(path), path.name)
+    return validate(model, read_yaml(path), str(path))
 
 
 def load_core(path: Path) -> CoreConfig:
@@ -494,7 +545,7 @@ def load_core(path: Path) -> CoreConfig:
         check_identifier(path.stem)
     except ValueError as error:
         raise ConfigError(
-            f"{path.name}: name: {error}, not {path.stem!r} (taken from the file's name); give name"
+            f"{path}: name: {error}, not {path.stem!r} (taken from the file's name); give name"
         ) from None
     return core.model_copy(update={"name": path.stem})
 

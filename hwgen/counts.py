@@ -20,17 +20,23 @@ from hwgen.spec import (
 
 
 @lru_cache(maxsize=4096)
-def build_counts(spec: BuildSpec) -> Counts:
+def build_counts(spec: BuildSpec, merged: bool = False) -> Counts:
+    """As written; ``merged``: without equal sums and registers, which synthesis merges."""
     counts: Counts = Counter()
     for position, add in enumerate(spec.dag.sums):
+        reference = spec.mu + position
+        if merged and spec.dag.representatives[reference] != reference:
+            continue
         if not isinstance(spec.number, FloatFormat):
             kind = "negate" if add.left is None else "adder"
-            counts[Primitive(kind, spec.bits(spec.mu + position))] += 1
+            counts[Primitive(kind, spec.bits(reference))] += 1
         elif add.left is not None:  # A negation alone is a wire from an inverted sign.
             counts[fp_adder(spec.number, spec.registers)] += 1
     for stage in spec.stages:
-        if (stage.inner or stage.level != spec.cuts[-1]) and (bits := spec.stage_bits(stage)):
-            counts[Primitive("register_enable", bits)] += 1
+        if stage.inner or stage.level != spec.cuts[-1]:
+            bits = spec.merged_stage_bits(stage) if merged else spec.stage_bits(stage)
+            if bits:
+                counts[Primitive("register_enable", bits)] += 1
     return counts
 
 
@@ -39,11 +45,13 @@ def fp_adder(number: FloatFormat, registers: int) -> Primitive:
 
 
 @lru_cache(maxsize=4096)
-def table_counts(spec: BuildSpec) -> Counts:
+def table_counts(spec: BuildSpec, merged: bool = False) -> Counts:
     """What holds the table (or the activations) while it serves its tiles."""
     if not spec.cuts:
         return Counter()
-    return Counter({Primitive("register_enable", spec.stage_bits(Stage(spec.cuts[-1], 0))): 1})
+    last = Stage(spec.cuts[-1], 0)
+    bits = spec.merged_stage_bits(last) if merged else spec.stage_bits(last)
+    return Counter({Primitive("register_enable", bits): 1})
 
 
 def fetch_counts(spec: FetchSpec | ProductSpec) -> Counts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
 from hwgen.codebook import Codebook, Vector
 
@@ -50,8 +50,12 @@ class SumDag:
             return tuple(int(j == reference) for j in range(self.mu))
         return self.sums[reference - self.mu].vector
 
-    def shared_sums(self) -> int:
-        """Adders left once structurally equal ones are merged (operands of + commute)."""
+    @cached_property
+    def representatives(self) -> tuple[int, ...]:
+        """For each reference the first one that is structurally equal (operands of + commute).
+
+        Synthesis merges what is equal; adders left are those of the distinct representatives.
+        """
         merged: dict[tuple[int | None, int, bool], int] = {}
         representative = list(range(self.mu))
         for position, add in enumerate(self.sums):
@@ -61,7 +65,12 @@ class SumDag:
                 left, right = right, left
             key = (left, right, add.subtract)
             representative.append(merged.setdefault(key, self.mu + position))
-        return len(merged)
+        return tuple(representative)
+
+    @property
+    def distinct_sums(self) -> int:
+        """Adders left once equal ones are merged."""
+        return len({r for r in self.representatives if r >= self.mu})
 
 
 class _Builder:

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,20 +59,22 @@ class Range(Strict):
         return tuple(values)
 
 
-def _distinct(values: list[Any], one: type) -> tuple[Any, ...]:
-    if not values or any(type(value) is not one for value in values):
-        raise ValueError(f"should be a list of {'integers' if one is int else 'words'}")
+def _distinct(values: list[Any], one: type, null: bool) -> tuple[Any, ...]:
+    kinds = {one, type(None)} if null else {one}
+    if not values or any(type(value) not in kinds for value in values):
+        what = "integers" if one is int else "words"
+        raise ValueError(f"should be a list of {what}{' or null' if null else ''}")
     if len(set(values)) < len(values):
         raise ValueError("should be different values")
     return tuple(values)
 
 
-def _ints(value: Any) -> tuple[int, ...]:
-    """An axis of integers, as its values."""
+def _ints(value: Any, null: bool = False) -> tuple[int | None, ...]:
+    """An axis of integers, as its values; with ``null`` its list may hold the core's default."""
     if type(value) is int:
         return (value,)
     if isinstance(value, list):
-        return _distinct(value, int)
+        return _distinct(value, int, null)
     if isinstance(value, dict):
         try:
             return Range.model_validate(value).values()
@@ -81,12 +84,12 @@ def _ints(value: Any) -> tuple[int, ...]:
     raise ValueError("should be an integer, a list of integers or {from, to, step or times}")
 
 
-def _words(value: Any) -> tuple[str, ...]:
-    """An axis of words, as its values."""
+def _words(value: Any, null: bool = False) -> tuple[str | None, ...]:
+    """An axis of words, as its values; with ``null`` its list may hold the core's default."""
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list):
-        return _distinct(value, str)
+        return _distinct(value, str, null)
     raise ValueError("should be a word or a list of words")
 
 
@@ -94,6 +97,16 @@ Ints = Annotated[
     tuple[int, ...], BeforeValidator(_ints, json_schema_input_type=int | list[int] | Range)
 ]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words, json_schema_input_type=str | list[str])]
+IntsOrNull = Annotated[
+    tuple[int | None, ...],
+    BeforeValidator(
+        partial(_ints, null=True), json_schema_input_type=int | list[int | None] | Range
+    ),
+]
+WordsOrNull = Annotated[
+    tuple[str | None, ...],
+    BeforeValidator(partial(_words, null=True), json_schema_input_type=str | list[str | None]),
+]
 
 
 class PipelineAxes(Strict):
@@ -110,15 +123,15 @@ class Axes(Strict):
     """Axes of a core: one value, a list, or a range {from, to, step or times} of integers.
 
     ``arith``, ``fixed_bits`` and ``sum_format`` concern floating-point activations only, and
-    ``fixed_bits`` only arith: fixed.
+    ``fixed_bits`` only arith: fixed. In lists of the latter two null is the core's default.
     ``max_in_features`` and ``max_out_features`` default to the largest of the workload's layers.
     """
 
     kind: Words
     act: Words = ("int8",)
     arith: Words = ("fixed",)
-    fixed_bits: Ints | None = None
-    sum_format: Words | None = None
+    fixed_bits: IntsOrNull | None = None
+    sum_format: WordsOrNull | None = None
     mu: Ints = (1,)
     tables: Ints
     ports: Ints
@@ -170,13 +183,16 @@ def load_sweep(path: Path) -> SweepConfig:
     config = load(SweepConfig, path)
     if config.name and not re.fullmatch(r"\w[\w.-]*", config.name):
         raise ConfigError(
-            f"{path.name}: name: should be letters, digits, '_', '-' and '.', not {config.name!r}"
+            f"{path}: name: should be letters, digits, '_', '-' and '.', not {config.name!r}"
         )
     return config if config.name else config.model_copy(update={"name": path.stem})
 
 
 class Space:
-    """The cores that a sweep spans. ``dropped`` counts combinations left out, by reason."""
+    """The cores that a sweep spans.
+
+    ``dropped`` counts combinations left out by reason, of several reasons by the first.
+    """
 
     def __init__(self, config: SweepConfig) -> None:
         self.config = config
@@ -230,8 +246,8 @@ class Space:
             try:
                 yield CoreConfig.model_validate(_nest(point))
             except ValidationError as error:
-                message = explain(CoreConfig, "", error.errors()[0]).removeprefix(": ")
-                self.dropped[_reason(message)] += 1
+                first = explain(CoreConfig, "", error.errors()[0]).splitlines()[0]
+                self.dropped[_reason(first.removeprefix(": "))] += 1
 
     def _check_single_values(self) -> None:
         """ConfigError for values that no combination could use: unknown words, out of range."""

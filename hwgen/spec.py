@@ -114,6 +114,17 @@ class BuildSpec:
     def stage_bits(self, stage: Stage) -> int:
         return sum(self.bits(reference) for reference in self.crossing(stage))
 
+    def merged_stage_bits(self, stage: Stage) -> int:
+        """Without what synthesis merges: equal sums, and all but the signs of negated numbers."""
+        distinct = {self.dag.representatives[reference] for reference in self.crossing(stage)}
+        return sum(1 if self.is_sign(r) else self.bits(r) for r in distinct)
+
+    def is_sign(self, reference: int) -> bool:
+        """Whether this is a floating-point sum or activation, negated: nothing but its sign."""
+        if reference < self.mu or not isinstance(self.number, FloatFormat):
+            return False
+        return self.dag.sums[reference - self.mu].left is None
+
 
 @dataclass(frozen=True)
 class FetchSpec:

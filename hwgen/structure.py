@@ -184,12 +184,19 @@ class Structure:
 
     @cached_property
     def units(self) -> tuple[Units, ...]:
-        """What the core is made of: so many units of a component, and the primitives of one."""
+        """What the core is made of: so many units of a component, and the primitives of one.
+
+        Of a table that builds one sum twice, or stores a number and its negative, what synthesis
+        merges counts once: this is what a core costs.
+        """
+        return self._units(merged=True)
+
+    def _units(self, merged: bool) -> tuple[Units, ...]:
         c = self.config
         tables, ports = c.tables, c.ports
         return (
-            Units("build", tables, build_counts(self.build)),
-            Units("tables", tables, table_counts(self.build)),
+            Units("build", tables, build_counts(self.build, merged)),
+            Units("tables", tables, table_counts(self.build, merged)),
             Units("fetch", tables * ports, fetch_counts(self.fetch)),
             Units("reduce", ports, reduce_counts(self.reduce)),
             Units("accumulate", ports, accumulate_counts(self.accumulate)),
@@ -214,9 +221,9 @@ class Structure:
 
     @cached_property
     def counts(self) -> dict[str, Counts]:
-        """Primitives of the whole core by component (``COMPONENTS``); exact."""
+        """Primitives of the whole core by component (``COMPONENTS``), exactly as written."""
         counts: dict[str, Counts] = {name: Counter() for name in COMPONENTS}
-        for component, number, one in self.units:
+        for component, number, one in self._units(merged=False):
             counts[component] += scaled(one, number)
         return counts
 

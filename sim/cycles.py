@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from hwgen.structure import Structure
 
@@ -33,20 +34,30 @@ def blocks(structure: Structure, run: Run) -> int:
 
 
 def steady_cycles(structure: Structure, run: Run) -> int:
-    """Cycles of a run without its latency: ``T · Σ_b [(I - 1) · max(D_b, R) + D_b]``.
-
-    The sum runs over the blocks b of D_b tiles each; R is the accumulator's latency, 1 for
-    integers, for which this is one cycle per tile: T · I · ⌈M/m⌉.
-    """
-    beats = in_tiles(structure, run)
-    full, rest = divmod(out_tiles(structure, run), structure.config.reuse)
-    wait = structure.accumulator_latency
-    per_token = sum(
-        number * ((beats - 1) * max(size, wait) + size)
-        for number, size in ((full, structure.config.reuse), (1, rest))
-        if size
+    """Cycles of a run without its latency, as in `cycles_per_token`, for all its tokens."""
+    per_token = cycles_per_token(
+        in_tiles(structure, run),
+        out_tiles(structure, run),
+        structure.config.reuse,
+        structure.accumulator_latency,
     )
-    return run.tokens * per_token
+    return run.tokens * int(per_token)
+
+
+def cycles_per_token(in_tiles: Any, out_tiles: Any, reuse: Any, wait: Any) -> Any:
+    """``Σ_b [(I - 1) · max(D_b, R) + D_b]`` over the blocks b of D_b tiles each.
+
+    R, ``wait``, is the accumulator's latency, 1 for integers, for which this is one cycle per tile:
+    I · ⌈M/m⌉. Integers, or arrays of them that broadcast.
+    """
+    full, rest = out_tiles // reuse, out_tiles % reuse
+    whole = (in_tiles - 1) * _at_least(reuse, wait) + reuse
+    part = (in_tiles - 1) * _at_least(rest, wait) + rest
+    return full * whole + (rest > 0) * part
+
+
+def _at_least(size: Any, wait: Any) -> Any:
+    return size + (wait > size) * (wait - size)
 
 
 def total_cycles(structure: Structure, runs: Iterable[Run]) -> int:

@@ -29,7 +29,7 @@ def test_table_has_the_adders_of_its_dag(builder, mu, table, tmp_path):
     verilog, dag = emit(config).verilog, sum_dag(ternary(mu), builder, table == "half")
     assert count(read(verilog, "core", tmp_path), "build") == len(dag.sums)
     merged = read(verilog, "core", tmp_path, ("proc", "opt_merge"))
-    assert count(merged, "build") == dag.shared_sums()
+    assert count(merged, "build") == dag.distinct_sums
 
 
 @pytest.mark.parametrize("name", CASES)

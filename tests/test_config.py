@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from hwgen.config import ConfigError, CoreConfig, Pipeline, load, load_core
+from hwgen.number import FLOATS
 from tests.cases import CASES
 
 FORMATS = "int2 … int16, fp16, bf16, fp8_e4m3, fp8_e5m2"
@@ -23,9 +24,12 @@ NAME_RULE = "should be a Verilog identifier (letters, digits, _; no keyword)"
 
 
 def refusal(path: Path) -> str:
+    """What is said of the file, which lines name with its folder, as the user did."""
     with pytest.raises(ConfigError) as error:
         load_core(path)
-    return str(error.value)
+    lines = str(error.value).splitlines()
+    assert all(line.startswith(str(path)) for line in lines)
+    return "\n".join(line.removeprefix(f"{path.parent}/") for line in lines)
 
 
 def write(folder: Path, content: str | bytes, name: str = "core.yaml") -> Path:
@@ -193,6 +197,21 @@ YAML_FAULTS = {
         "core.yaml:4: is not YAML: could not determine a constructor for the tag "
         "'tag:yaml.org,2002:python/int'",
     ),
+    "octal": (
+        LUT.encode() + b"mu: 010\n",
+        "core.yaml:4: should be an integer without leading zeros and colons, not 010, which YAML "
+        "reads as 8",
+    ),
+    "negative_octal": (
+        LUT.encode() + b"mu: -0_7\n",
+        "core.yaml:4: should be an integer without leading zeros and colons, not -0_7, which YAML "
+        "reads as -7",
+    ),
+    "base_60": (
+        LUT.encode() + b"pipeline: {reduce: 1:01}\n",
+        "core.yaml:4: should be an integer without leading zeros and colons, not 1:01, which YAML "
+        "reads as 61",
+    ),
     "unhashable_key": (b"{[1]: 2}\n", "core.yaml:1: is not YAML: found unhashable key"),
 }
 
@@ -237,11 +256,17 @@ def test_yaml_fault(content, said, tmp_path):
     assert refusal(write(tmp_path, content)) == said
 
 
+def test_other_integers_of_yaml(tmp_path):
+    core = load_core(write(tmp_path, "kind: lut\nmu: 0x3\ntables: +2\nports: 1_0\nreuse: 0b10\n"))
+    assert (core.mu, core.tables, core.ports, core.reuse) == (3, 2, 10, 2)
+    assert load_core(write(tmp_path, LUT + "pipeline: {fetch: 0}\n")).pipeline.fetch == 0
+
+
 def test_file_that_cannot_be_read(tmp_path):
-    assert refusal(tmp_path / "core.yaml") == f"{tmp_path}/core.yaml: no such file"
-    assert refusal(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
+    assert refusal(tmp_path / "core.yaml") == "core.yaml: no such file"
+    assert refusal(tmp_path) == f"{tmp_path.name}: cannot be read: Is a directory"
     path = write(tmp_path, b"kind: l\xfct\n")
-    assert refusal(path) == f"{path}: cannot be read: is not UTF-8 text"
+    assert refusal(path) == "core.yaml: cannot be read: is not UTF-8 text"
 
 
 def test_every_fault_is_reported_at_once(tmp_path):
@@ -388,7 +413,8 @@ FLOAT_FAULTS = {
     "fp8_sums_by_default": (
         FLOAT.replace("fp16", "fp8_e4m3") + "arith: float\n",
         "sum_format: is required for arith: float on fp8_e4m3, in which the sum of a few "
-        "activations overflows; add sum_format: fp16, or another that holds your sums",
+        "activations overflows; add sum_format: fp16, say, for the accumulators (tables and the "
+        "reduction tree stay fp8_e4m3: they can overflow within a tile)",
     ),
     "sum_format_too_narrow": (
         FLOAT + "arith: float\nsum_format: bf16\n",
@@ -414,13 +440,46 @@ FLOAT_FAULTS = {
         FLOAT + "arith: fixed\nacc_bits: 60\n",
         "acc_bits: belongs to integer activations, not to fp16; remove it",
     ),
+    "acc_overflow_of_float": (
+        FLOAT + "arith: float\nacc_overflow: wrap\n",
+        "acc_overflow: belongs to integer activations, not to fp16; remove it",
+    ),
+    "accumulator_of_float": (
+        FLOAT + "arith: float\nacc_bits: 2\nacc_overflow: wrap\n",
+        "acc_bits, acc_overflow: belong to integer activations, not to fp16; remove them",
+    ),
 }
 
 
 @pytest.mark.parametrize(("text", "message"), FLOAT_FAULTS.values(), ids=FLOAT_FAULTS)
 def test_faults_of_floating_point_cores(tmp_path, text, message):
-    path = tmp_path / "core.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigError) as caught:
-        load_core(path)
-    assert str(caught.value) == f"core.yaml: {message}"
+    assert refusal(write(tmp_path, text)) == f"core.yaml: {message}"
+
+
+FLOAT_LIMITS = {
+    "fp16": ({"fp16", "fp32"}, (12, 40)),
+    "bf16": ({"bf16", "fp32"}, (9, 128)),
+    "fp8_e4m3": ({"fp8_e4m3", "fp16", "bf16", "fp32"}, (5, 18)),
+    "fp8_e5m2": ({"fp8_e5m2", "fp16", "bf16", "fp32"}, (4, 32)),
+}
+"""Legal sum_format, least and most fixed_bits, as the README's table says."""
+
+
+@pytest.mark.parametrize("act", FLOAT_LIMITS)
+def test_what_floating_point_activations_allow(act):
+    formats, ends = FLOAT_LIMITS[act]
+
+    def legal(**fields) -> bool:
+        try:
+            CoreConfig(kind="signflip", act=act, tables=1, ports=1, **fields)
+        except ValidationError:
+            return False
+        return True
+
+    for arith in ("float", "fixed"):
+        wide = {} if act != "bf16" or arith == "float" else {"fixed_bits": 24}
+        assert {f for f in FLOATS if legal(arith=arith, sum_format=f, **wide)} == formats
+    widths = [bits for bits in range(200) if legal(arith="fixed", fixed_bits=bits)]
+    assert widths == list(range(ends[0], ends[1] + 1))
+    row = f"| {act} | {', '.join(f for f in FLOATS if f in formats)} | {ends[0]} … {ends[1]}"
+    assert row in (Path(__file__).parents[1] / "README.md").read_text()

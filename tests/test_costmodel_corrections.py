@@ -21,7 +21,7 @@ def generic():
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
 def test_groups_add_up_to_the_core(generic, config):
     spec = structure(config)
-    areas = group_areas(spec.counts, generic)
+    areas = group_areas(spec.units, generic)
     assert list(areas) == list(GROUPS)
     assert sum(areas.values()) == pytest.approx(core_area(spec, generic).total)
 
@@ -43,7 +43,7 @@ def test_factors_multiply_their_groups(generic):
     corrected = generic.model_copy(
         update={"corrections": Corrections(factors=factors, residual=residual)}
     )
-    areas = group_areas(spec.counts, generic)
+    areas = group_areas(spec.units, generic)
     expected = sum(areas[name] * factors[name] for name in GROUPS)
     assert core_area(spec, corrected).total == pytest.approx(expected)
 

@@ -1,16 +1,23 @@
 """Technologies with Liberty files: where they are looked for, what is avoided, adder cells."""
 
 import fnmatch
-import subprocess
-import sys
 
 import pytest
 import yaml
 
 from costmodel.liberty import parse, read_liberty
-from costmodel.libraries import INFO_DIR, PACKAGED, FullAdder, find_library, library_names
-from costmodel.synth import GENERIC_LIBERTY, WORKER, SynthesisError
+from costmodel.libraries import (
+    INFO_DIR,
+    PACKAGED,
+    FullAdder,
+    MissingFilesError,
+    find_library,
+    library_names,
+)
+from costmodel.synth import GENERIC_LIBERTY, SynthesisError
 from hwgen.config import ConfigError
+from tests.netlist import yosys
+from tests.technologies import real
 
 SUM = """\
 module top (input clk, input signed [7:0] a, b, output reg signed [8:0] o);
@@ -21,22 +28,7 @@ endmodule
 REAL = ["asap7", "ihp-sg13g2", "sky130hd"]
 
 
-@pytest.fixture(scope="module")
-def shared_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(shared_cache, monkeypatch):
-    """One for all tests here: reading ASAP7 takes 3 s."""
-    monkeypatch.setenv("HWGEN_CACHE", str(shared_cache))
-
-
-def real(name):
-    try:
-        return find_library(name)
-    except ConfigError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 def test_generic_is_packaged(monkeypatch):
@@ -54,7 +46,7 @@ def test_first_folder_with_files_is_taken(tmp_path, monkeypatch):
     (tmp_path / "b/asap7/w.lib.gz").touch()
     monkeypatch.setenv("HWGEN_LIBERTY_PATH", f"{tmp_path}/a:{tmp_path}/b::{tmp_path}/c")
     assert [path.name for path in find_library("asap7").files] == ["w.lib.gz", "y.lib"]
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(MissingFilesError) as error:
         find_library("sky130hd")
     looked = ", ".join(f"{tmp_path}/{folder}/sky130hd" for folder in "abc")
     source = yaml.safe_load((INFO_DIR / "sky130hd.yaml").read_text())["source"]
@@ -67,13 +59,15 @@ def test_first_folder_with_files_is_taken(tmp_path, monkeypatch):
 
 def test_path_that_is_not_set(monkeypatch):
     monkeypatch.setenv("HWGEN_LIBERTY_PATH", "")
-    with pytest.raises(ConfigError, match=r"should have Liberty files: HWGEN_LIBERTY_PATH is not"):
+    message = r"should have Liberty files: HWGEN_LIBERTY_PATH is not"
+    with pytest.raises(MissingFilesError, match=message):
         find_library("asap7")
 
 
 def test_unknown_technology(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as error:
         find_library("asap")
+    assert not isinstance(error.value, MissingFilesError)
     assert str(error.value) == (
         "technology: should be one with Liberty files, not 'asap'; did you mean 'asap7'?"
     )
@@ -369,15 +363,7 @@ def test_adder_cells_add(body, inverted, tmp_path):
         "miter -equiv -flatten top mapped both",
         "sat -verify -prove trigger 0 both",
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        input="\n".join(prove),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
+    yosys(prove, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["asap7", "sky130hd"])

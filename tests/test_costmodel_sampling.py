@@ -86,6 +86,10 @@ def test_drawing_again_gives_the_same(monkeypatch):
         assert math.isclose(sample.cells, tables_and_ports(sample.config), abs_tol=1)
 
 
+def test_the_kept_list_is_what_its_seed_draws(samples):
+    assert draw_samples(samples.seed, sampling.estimated_cells) == samples
+
+
 def test_synthesis_goes_on_where_it_stopped(tmp_path, monkeypatch):
     monkeypatch.setenv("HWGEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(holdout, "FOLDER", tmp_path)

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -11,11 +9,10 @@ import pytest
 
 from costmodel import timing
 from costmodel.liberty import parse, read_liberty, read_packed
-from costmodel.libraries import find_library
 from costmodel.netlist import TimingError, depth, read_netlist
-from costmodel.synth import WORKER
 from costmodel.timing import Conditions, analyse
-from hwgen.config import ConfigError
+from tests.netlist import yosys
+from tests.technologies import real
 
 HEAD = """\
 library (small) {
@@ -333,10 +330,7 @@ def test_agrees_with_abc(name, tmp_path):
 
     On such a multiplier its number lies between ours and ours with those arcs merged.
     """
-    try:
-        technology = find_library(name)
-    except ConfigError as error:
-        pytest.skip(str(error))
+    technology = real(name)
     files = []
     for index, path in enumerate(technology.files):
         files.append(f"-liberty {index}.lib")
@@ -352,14 +346,7 @@ def test_agrees_with_abc(name, tmp_path):
         "opt_clean -purge",
         "write_json netlist.json",
     ]
-    log = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        input="\n".join(commands),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    log = yosys(commands, tmp_path)
     abc = float(re.findall(r"Delay = *([\d.]+) ps", log)[-1]) / 1000
     library = read_liberty(technology.files)
     mapped = read_netlist((tmp_path / "netlist.json").read_text(), "top", library)

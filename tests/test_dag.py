@@ -96,13 +96,13 @@ def test_equal_sums_are_shared_whatever_the_order_of_plus():
         Sum(None, 0, True, (-1, 0)),
     )
     dag = SumDag(2, sums, (2,), (0, 0, 1, 1, 1, 1, 2, 2, 1))
-    assert dag.shared_sums() == 5  # a+b, a-b, b-a, (a+b)+a, -a
+    assert dag.distinct_sums == 5  # a+b, a-b, b-a, (a+b)+a, -a
 
 
 @pytest.mark.parametrize("mu", range(1, 7))
 def test_a_minimal_table_shares_all_there_is_to_share(mu):
     dag = sum_dag(ternary(mu), "minimal")
-    assert dag.shared_sums() == len(dag.sums)
+    assert dag.distinct_sums == len(dag.sums)
 
 
 def evaluate(dag: SumDag, acts: np.ndarray) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from hwgen.flow import synth as flow
 from hwgen.flow.doctor import _technologies
 from hwgen.flow.synth import BUILD, CellReport, FpgaReport, component, modules, synth
 from hwgen.structure import COMPONENTS, structure
+from tests.technologies import real
 
 CORES = {
     "lut": {"kind": "lut", "mu": 2, "tables": 2, "ports": 2, "reuse": 2},
@@ -40,14 +41,7 @@ CORES = {
 }
 
 
-@pytest.fixture(scope="module")
-def shared_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def cache(shared_cache, monkeypatch):
-    monkeypatch.setenv("HWGEN_CACHE", str(shared_cache))
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 def config(name):
@@ -64,14 +58,6 @@ def core(tmp_path):
         return path
 
     return write
-
-
-def real(name):
-    try:
-        find_library(name)
-    except ConfigError as error:
-        pytest.skip(str(error))
-    return name
 
 
 @pytest.mark.parametrize("name", CORES)
@@ -132,7 +118,7 @@ def test_component_of_an_instance(instance, expected):
 
 
 def test_longest_path_with_delays(core):
-    name = real("ihp-sg13g2")
+    name = real("ihp-sg13g2").name
     path = core("pipelined")
     result = synth(path, name, clock_ns=2.5)
     assert isinstance(result, CellReport)
@@ -147,6 +133,7 @@ def test_longest_path_with_delays(core):
     assert result.stages[-1].component == component(apart.critical_path[-1].instance)
     estimated = core_area(structure(config("pipelined")), load_technology(name))
     assert result.estimate == pytest.approx(estimated.total)
+    assert result.clock.period_ns == pytest.approx(flat.delay_ns, rel=0.3)
     assert len(result.histogram) == 10
     assert list(result.histogram.values()) == sorted(flat.cells.values(), reverse=True)[:10]
 
@@ -203,12 +190,13 @@ def test_tables(core):
     fpga = invoke(core("lut"), "--tech", "ecp5")
     for text in ("LUT", "carry", "total", "CCU2C", "synth_ecp5 -nodsp -top lut"):
         assert text in " ".join(fpga.stdout.split())
-    name = real("ihp-sg13g2")
+    name = real("ihp-sg13g2").name
     timed = invoke(core("pipelined"), "--tech", name, "--clock-ns", "0.5")
     text = " ".join(timed.stdout.split())
     assert "slack -" in text
     assert "at 0.5 ns: from register to register" in text
     assert "Module by module" in text
+    assert "Estimated: " in text
 
 
 @pytest.mark.parametrize(

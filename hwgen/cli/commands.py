@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
+Count = Callable[[int, int], None]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
 messages = Console(stderr=True, highlight=False, markup=False)
 output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
@@ -205,8 +206,7 @@ def calibrate(
         synthesise_samples = fpga_holdout.synthesise_samples if fpga else of_cells
         for groups in [TRAINING] * training + [HOLDOUT] * holdout:
             with _counted("synthesising cores") as count:
-                step = partial(_second, count)
-                path = synthesise_samples(tech, groups, most_cells, step)
+                path = synthesise_samples(tech, groups, most_cells, _nameless(count))
             typer.echo(path)
         return
     from hwgen.flow import calibrate as cells
@@ -219,10 +219,16 @@ def calibrate(
 
 
 def validate(
-    tech: Annotated[str, typer.Argument(help="technology")],
+    techs: Annotated[
+        list[str] | None,
+        typer.Argument(help="technologies; default all with recorded cores", metavar="[TECH]..."),
+    ] = None,
     recompute: Annotated[
         int | None,
         typer.Option(min=0, help="cores to synthesise again, the smallest first; default all"),
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="draw predicted against synthesised: a .png or .svg file")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -231,26 +237,36 @@ def validate(
     from hwgen.cli.tables import validation_tables
     from hwgen.flow import fpga_holdout
     from hwgen.flow import validate as cells
+    from hwgen.flow.validate import recorded, write_figure
 
-    run = fpga_holdout.validate if tech in FAMILIES else cells.validate
-    with _counted("synthesising again") as count:
-        result = run(tech, recompute, partial(_second, count))
+    results = []
+    for tech in techs or [*recorded(), *fpga_holdout.recorded()]:
+        run = fpga_holdout.validate if tech in FAMILIES else cells.validate
+        with _counted(f"{tech}: synthesising again") as count:
+            results.append(run(tech, recompute, _nameless(count)))
     if as_json:
-        _print_json(result.as_json())
+        _print_json([result.as_json() for result in results])
     else:
-        for item in validation_tables(result):
+        for item in chain.from_iterable(map(validation_tables, results)):
             output.print(item)
-    if result.different:
-        names = ", ".join(result.different)
-        messages.print(
-            f"hwgen: error: {tech}: another area than recorded: {names}; other tool versions?",
-            soft_wrap=True,
-        )
+    if figure is not None:
+        write_figure(results, figure)
+        typer.echo(figure)
+    for result in results:
+        if result.different:
+            messages.print(
+                f"hwgen: error: {result.technology}: other numbers than recorded: "
+                f"{', '.join(result.different)}; other tool versions?",
+                soft_wrap=True,
+            )
+    if any(result.different for result in results):
         raise typer.Exit(1)
 
 
 def schema(
-    what: Annotated[str, typer.Argument(help="core or sweep", metavar="[core|sweep]")] = "core",
+    what: Annotated[
+        str, typer.Argument(help="core, sweep or compare", metavar="[core|sweep|compare]")
+    ] = "core",
 ) -> None:
     """Print the JSON schema of a kind of file, for editors."""
     from hwgen.flow.schema import schema as run
@@ -273,8 +289,9 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _second(count: Any, _: str, done: int, total: int) -> None:
-    count(done, total)
+def _nameless(count: Count) -> Callable[[str, int, int], None]:
+    """``count`` for a flow that also says which core is done."""
+    return lambda name, done, total: count(done, total)
 
 
 def _print_json(content: Any) -> None:
@@ -289,7 +306,7 @@ def _status(first: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _counted(what: str) -> Iterator[Any]:
+def _counted(what: str) -> Iterator[Count]:
     """A progress bar on stderr; a function that takes done and total."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:

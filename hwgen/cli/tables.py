@@ -150,7 +150,7 @@ def estimate_tables(result: Estimate | FpgaEstimate) -> Iterator[Table | str]:
         f"bits, {result.traffic.sum_bits:,} result bits"
     )
     if not result.corrected:
-        yield "A sum of parts: no factors were fitted on whole cores in this technology yet."
+        yield "A sum of parts: no factors were fitted on whole cores here yet."
     yield f"Left out: {omitted}."
 
 
@@ -229,6 +229,11 @@ def _path_lines(result: CellReport) -> Iterator[str]:
         for cell, steps in runs
     ]
     yield f"Its cells, ns: {', '.join(names)}."
+    if result.clock is not None:
+        error = result.clock.period_ns / flat.delay_ns - 1
+        yield (
+            f"Estimated: {result.clock.period_ns:.3f} ns ({error:+.1%}), by {result.clock.stage}."
+        )
     stages = ", ".join(
         f"{stage.component} {stage.delay_ns:.3f} ns (cells: {stage.cells})"
         for stage in result.stages
@@ -238,11 +243,12 @@ def _path_lines(result: CellReport) -> Iterator[str]:
 
 def verify_text(result: Verification) -> str:
     """One paragraph: what was compared and how it went."""
+    predicted = f"{result.cycles_predicted:,} predicted"
     lines = [
         f"{'match' if result.match else 'MISMATCH'}: {result.outputs:,} outputs of "
         f"{len(result.layers)} layer{'s' if len(result.layers) > 1 else ''} compared, "
         f"{result.mismatches:,} differ; {result.cycles:,} cycles, "
-        f"{result.cycles_predicted:,} predicted"
+        + (f"with stalls; {predicted} without" if result.stall else predicted)
     ]
     if result.accuracy is not None:
         lines.append(f"accuracy of the core's own outputs: {result.accuracy:.2%}")

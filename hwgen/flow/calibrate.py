@@ -13,7 +13,7 @@ from amaranth.hdl import Fragment
 from costmodel.calibrate import calibrate as measure_technology
 from costmodel.calibrate_delay import unit_delays
 from costmodel.libraries import find_library
-from costmodel.technology import TECH_DIR, Technology, load_technology
+from costmodel.technology import Technology, costs_file
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import FloatReduceSpec, WidenSpec
@@ -37,7 +37,8 @@ def calibrate(
     Corrections come from the training cores that were synthesised (`hwgen.flow.holdout`), if any.
 
     tech: ``generic``, whose Liberty file comes with the package, or one whose files are found.
-    out: file to write; default: the cost model's own, ``costmodel/tech/<tech>.yaml``.
+    out: file to write; default: the cost model's own, ``costmodel/tech/<tech>.yaml``, or
+        ``unit-costs.yaml`` beside the Liberty files of a technology of the user's own.
     progress: called with the kind just measured, the measurements done, and their number.
     Minutes the first time; goes on where it stopped if interrupted. Raises ConfigError for an
     unknown technology or missing files, SynthesisError if synthesis fails, HwgenError if the file
@@ -47,9 +48,8 @@ def calibrate(
     result = measure_technology(library, generated, progress)
     delays = unit_delays(library, generated, progress)
     result = corrected(result.model_copy(update={"delays": delays}))
-    path = TECH_DIR / f"{tech}.yaml" if out is None else out
+    path = costs_file(tech) if out is None else out
     write_atomically({path: as_yaml(result)})
-    load_technology.cache_clear()
     if out is None:
         predict_again(tech)
     return path

@@ -7,20 +7,18 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from costmodel.area import core_area
-from costmodel.libraries import find_library, library_names
+from costmodel.libraries import MissingFilesError, TechnologyFiles, find_library, library_names
 from costmodel.synth import Synthesis
-from costmodel.technology import load_technology, technologies
 from hwgen.comparison import CompareConfig, load_comparison
 from hwgen.config import ConfigError, CoreConfig
 from hwgen.emit import emit
 from hwgen.files import write_atomically
-from hwgen.structure import structure
 
 Progress = Callable[[int, int], None]
 SLICE_PORTS = 2
@@ -40,9 +38,8 @@ TIMING = (
 class Row:
     """One core in one technology. Areas are in ``area_unit``.
 
-    ratio: area per weight over that of the baseline. estimated_area: by the cost model, None where
-    the technology has no unit costs. delay_ns: least clock period, None without delays.
-    full_adders: sums were mapped to the library's adder cells.
+    ratio: area per weight over that of the baseline. delay_ns: least clock period, None without
+    delays. full_adders: sums were mapped to the library's adder cells.
     """
 
     core: str
@@ -56,7 +53,6 @@ class Row:
     gates_per_weight: float
     ratio: float
     full_adders: bool
-    estimated_area: float | None
     delay_ns: float | None
     clock_ns: float | None
 
@@ -110,15 +106,18 @@ def compare(
     stopped. Raises ConfigError for the file or a technology, SynthesisError.
     """
     config, cores = load_comparison(path)
-    names = list(techs) or [name for name in library_names() if _found(name)]
-    libraries = {name: find_library(name) for name in names}
-    known = {name: load_technology(name) for name in names if name in technologies()}
+    if techs:
+        libraries = {name: find_library(name) for name in techs}
+    else:
+        found = ((name, _find_files(name)) for name in library_names())
+        libraries = {name: library for name, library in found if library is not None}
+    _check_clocks(config, path)
     jobs = [
         _Job(core, name, timing)
-        for name in names
+        for name, library in libraries.items()
         for core in cores.values()
         for timing in (False, True)
-        if not timing or libraries[name].info.conditions is not None
+        if not timing or library.info.conditions is not None
     ]
     done: dict[_Job, Synthesis] = {}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -128,7 +127,6 @@ def compare(
     rows: list[Row] = []
     for name, library in libraries.items():
         unit, gate = library.info.area_unit, library.gate_area()
-        costs = known.get(name)
         base = cores[config.baseline]
         base_area = done[_Job(base, name, False)].area / (base.tile_n * base.tile_m)
         for label, core in cores.items():
@@ -148,7 +146,6 @@ def compare(
                     gates_per_weight=per_weight / gate,
                     ratio=per_weight / base_area,
                     full_adders=result.full_adders,
-                    estimated_area=core_area(structure(core), costs).total if costs else None,
                     delay_ns=None if timed is None else timed.delay_ns,
                     clock_ns=config.clock_ns.get(name),
                 )
@@ -160,9 +157,24 @@ def compare(
     return Comparison(config, rows, folder)
 
 
-def _found(name: str) -> bool:
+def _find_files(name: str) -> TechnologyFiles | None:
+    """A technology's files, None if they are missing; ConfigError for faults in its description."""
     try:
-        find_library(name)
-    except ConfigError:
-        return False
-    return True
+        return find_library(name)
+    except MissingFilesError:
+        return None
+
+
+def _check_clocks(config: CompareConfig, path: Path) -> None:
+    """ConfigError for clock periods of technologies that are unknown or have no delays."""
+    names, faults = library_names(), []
+    for name in config.clock_ns:
+        where = f"{path}: clock_ns: {name}"
+        if name not in names:
+            close = get_close_matches(name, names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+            faults.append(f"{where}: should be a technology with Liberty files; {hint}")
+        elif (library := _find_files(name)) is not None and library.info.conditions is None:
+            faults.append(f"{where}: this technology has no delays to compare with; remove it")
+    if faults:
+        raise ConfigError("\n".join(faults))

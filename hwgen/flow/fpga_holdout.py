@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from costmodel.fpga import DEVICES, nextpnr_version, place_and_route, synthesise_fpga
+from costmodel.fpga import DEVICES, FAMILIES, nextpnr_version, place_and_route, synthesise_fpga
 from costmodel.fpgacost import (
     RESOURCES,
     FpgaTechnology,
@@ -177,7 +177,16 @@ def _judgements(table: pd.DataFrame) -> Iterator[Judgement]:
             continue
         part = table[table[found].astype(str) != ""]
         if (part[found].astype(float) > 0).any():
-            yield Judgement(quantity, "hwgen", judge(part, quantity), len(table) - len(part))
+            cores = part[["name", "group", f"predicted_{quantity}", found]].astype(
+                {f"predicted_{quantity}": float, found: float}
+            )
+            unit = "MHz" if quantity == "fmax_mhz" else "cells"
+            yield Judgement(quantity, "hwgen", unit, judge(cores, quantity), 0, cores)
+
+
+def recorded() -> list[str]:
+    """Families with a recorded hold-out."""
+    return [family for family in sorted(FAMILIES) if results_file(family, HOLDOUT).exists()]
 
 
 def _write(path: Path, samples: list[Sample], rows: dict[str, Row], costs: FpgaTechnology) -> None:

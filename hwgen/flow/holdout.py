@@ -22,7 +22,7 @@ from costmodel import delay, paper
 from costmodel.area import core_area
 from costmodel.corrections import GROUPS, fit, group_areas
 from costmodel.delay import DelayModel
-from costmodel.libraries import find_library
+from costmodel.libraries import find_library, own_folder
 from costmodel.paths import paths
 from costmodel.residual import Residual
 from costmodel.sampling import CORES_FILE, Group, Sample, load_samples
@@ -40,8 +40,10 @@ Progress = Callable[[str, int, int], None]
 
 
 def results_file(tech: str, groups: Sequence[Group]) -> Path:
-    """Where the results of these groups lie."""
-    return FOLDER / ("training" if "train" in groups else "holdout") / f"{tech}.csv"
+    """Where the results of these groups lie; those of the user's own beside its files."""
+    kind = "training" if "train" in groups else "holdout"
+    own = own_folder(tech)
+    return FOLDER / kind / f"{tech}.csv" if own is None else own / f"{kind}.csv"
 
 
 def synthesise_samples(
@@ -113,7 +115,7 @@ def corrected(technology: Technology) -> Technology:
 def _area_corrections(
     technology: Technology, specs: list[Structure], found: list[float]
 ) -> Corrections:
-    areas = [group_areas(spec.counts, technology) for spec in specs]
+    areas = [group_areas(spec.units, technology) for spec in specs]
     factors = fit(areas, found)
     errors = (
         sum(area[group] * factors[group] for group in GROUPS) / synthesised - 1

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwgen.comparison import CompareConfig
 from hwgen.config import ConfigError, CoreConfig, Strict
 from hwgen.exploration import SweepConfig
 
-FILES: dict[str, type[Strict]] = {"core": CoreConfig, "sweep": SweepConfig}
+FILES: dict[str, type[Strict]] = {
+    "core": CoreConfig,
+    "sweep": SweepConfig,
+    "compare": CompareConfig,
+}
 
 
 def schema(what: str) -> dict[str, Any]:

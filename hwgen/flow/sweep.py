@@ -89,8 +89,9 @@ def sweep(
         progress(len(rows) + space.dropped.total(), space.size)
     progress(space.size, space.size)
     if not rows:
-        reasons = "; ".join(f"{reason} ({count})" for reason, count in space.dropped.items())
-        raise ConfigError(f"{config_path.name}: core: no combination is a legal core: {reasons}")
+        where = f"{config_path}: core: no combination is a legal core"
+        reasons = (f"{where}: {reason} ({count})" for reason, count in space.dropped.items())
+        raise ConfigError("\n".join(reasons))
     results = pd.DataFrame(rows)
     area = f"area_{technology.area_unit}"
     objectives = [_column(name, area) for name in config.objectives]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.area import core_area
+from costmodel.delay import Clock, core_clock
 from costmodel.fpga import CARRY_CELLS, FAMILIES, LUT_INPUTS, FpgaSynthesis, synthesise_fpga
 from costmodel.fpgacost import RESOURCES, load_fpga, predict
 from costmodel.libraries import TechnologyFiles, find_library, library_names
@@ -71,6 +72,8 @@ class CellReport:
     note: str
     stages: tuple[Stage, ...]
     clock_ns: float | None
+    clock: Clock | None
+    """As estimated; None where there are no unit delays."""
 
     @property
     def error_percent(self) -> float | None:
@@ -106,6 +109,8 @@ class CellReport:
             },
             f"components_{area}": self.apart.area,
             "delay_ns": flat.delay_ns,
+            "estimated_delay_ns": None if self.clock is None else self.clock.period_ns,
+            "estimated_stage": None if self.clock is None else self.clock.stage,
             "depth_cells": flat.depth,
             "clock_ns": self.clock_ns,
             "slack_ns": self.slack_ns,
@@ -271,6 +276,7 @@ def _cells(
         note=note,
         stages=_stages(apart.critical_path),
         clock_ns=clock_ns,
+        clock=_clock(spec, library.name),
     )
 
 
@@ -337,6 +343,13 @@ def _estimates(
     by_part = {name: area.by_component.get(name, 0.0) for name in PARTS}
     by_part[BUILD] = area.by_component["build"] + area.by_component["tables"]
     return by_part, area.total, ""
+
+
+def _clock(spec: Structure, technology: str) -> Clock | None:
+    if technology not in technologies():
+        return None
+    model = load_technology(technology).delays
+    return None if model is None else core_clock(spec, model, technology)
 
 
 def _stages(path: tuple[PathStep, ...]) -> tuple[Stage, ...]:

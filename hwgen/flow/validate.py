@@ -6,15 +6,18 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from costmodel.judge import Errors, judge
 from costmodel.libraries import find_library
+from costmodel.plots import Panel, picture, validation_figure
 from costmodel.sampling import load_samples
-from costmodel.technology import load_technology
+from costmodel.technology import load_technology, technologies
 from hwgen.config import ConfigError
+from hwgen.files import write_atomically
 from hwgen.flow.holdout import (
     HOLDOUT,
     Progress,
@@ -32,13 +35,17 @@ class Judgement:
 
     quantity: str
     model: str
+    unit: str
     errors: list[Errors]
     left_out: int
+    cores: pd.DataFrame
+    """Columns name, group, predicted_<quantity>, synthesised_<quantity>."""
 
     def as_json(self) -> dict[str, Any]:
         return {
             "quantity": self.quantity,
             "model": self.model,
+            "unit": self.unit,
             "errors": [errors._asdict() for errors in self.errors],
             "left_out": self.left_out,
         }
@@ -76,8 +83,9 @@ def validate(
     recompute: how many of them, the smallest first, to synthesise again; default all.
     Raises ConfigError if none was, or for an unknown technology or missing files.
     """
-    find_library(tech)
     costs = load_technology(tech)
+    if recompute != 0:
+        find_library(tech)
     rows = read_rows(results_file(tech, HOLDOUT))
     samples = load_samples().of(*HOLDOUT)
     there = sorted((s for s in samples if s.name in rows), key=lambda sample: sample.cells)
@@ -107,16 +115,49 @@ def judgements_of(tech: str) -> list[Judgement]:
     costs = load_technology(tech)
     rows = read_rows(results_file(tech, HOLDOUT))
     table = pd.DataFrame(lines(load_samples().of(*HOLDOUT), rows, costs))
-    area = f"area_{costs.area_unit}"
-    wanted = [("area", "hwgen", f"predicted_{area}", f"synthesised_{area}")]
-    wanted.append(("area", "paper", f"paper_{area}", f"synthesised_{area}"))
+    unit = costs.area_unit
+    found = f"synthesised_area_{unit}"
+    judgements = [
+        _judge(table, "area", "hwgen", unit, f"predicted_area_{unit}", found),
+        _judge(table, "area", "paper", unit, f"paper_area_{unit}", found),
+    ]
     if costs.delays is not None:
-        wanted.append(("delay", "hwgen", "predicted_delay_ns", "synthesised_delay_ns"))
-    return [_judge(table, *columns) for columns in wanted]
+        columns = "predicted_delay_ns", "synthesised_delay_ns"
+        judgements.append(_judge(table, "delay", "hwgen", "ns", *columns))
+    return judgements
 
 
-def _judge(table: pd.DataFrame, quantity: str, model: str, predicted: str, found: str) -> Judgement:
+def _judge(
+    table: pd.DataFrame, quantity: str, model: str, unit: str, predicted: str, found: str
+) -> Judgement:
     there = table[table[predicted] != ""]
     columns = {predicted: f"predicted_{quantity}", found: f"synthesised_{quantity}"}
-    part = there[["name", "group", *columns]].rename(columns=columns)
-    return Judgement(quantity, model, judge(part, quantity), len(table) - len(there))
+    cores = there[["name", "group", *columns]].rename(columns=columns)
+    left_out = len(table) - len(there)
+    return Judgement(quantity, model, unit, judge(cores, quantity), left_out, cores)
+
+
+def recorded() -> list[str]:
+    """Technologies with a recorded hold-out."""
+    return [tech for tech in technologies() if results_file(tech, HOLDOUT).exists()]
+
+
+def write_figure(results: list[Validation], path: Path) -> None:
+    """Predicted against synthesised of every technology and quantity, as a picture."""
+    panels = [
+        [
+            Panel(
+                f"{result.technology}: {judgement.quantity}, {judgement.unit}",
+                judgement.cores,
+                judgement.quantity,
+                judgement.errors[-1].mean,
+            )
+            for judgement in result.judgements
+            if judgement.model == "hwgen"
+        ]
+        for result in results
+    ]
+    kind = path.suffix.lstrip(".")
+    if kind not in ("png", "svg"):
+        raise ConfigError(f"--figure: should end in .png or .svg, not {path.name!r}")
+    write_atomically({path: picture(validation_figure(panels), kind)})

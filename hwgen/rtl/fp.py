@@ -59,24 +59,18 @@ class FpUnit(Unit[SpecT]):
                     held[id(value)] = register
         return [held[id(value)] for value in values.values()]
 
-    def finish(
-        self,
-        m: Module,
-        exponent: Value,
-        significand: Value,
-        fallen: Value,
-        sign: Value,
-        special: Value,
-        nan: Value,
-    ) -> None:
-        """Round, and drive the output.
+    def finish(self, m: Module, **values: Value) -> None:
+        """Register 4, if there is one; behind it round, and drive the output.
 
+        values, in this order and by names for their registers:
         exponent: biased, of the leading one, less 1; 0 where that one is missing.
         significand: leading one, mantissa, and half a unit, highest first.
         fallen: something lies below.
+        sign: of the result, unless it is NaN.
         special: an operand is infinite or NaN; read in formats with infinities only.
         nan: the result is NaN, overflow apart.
         """
+        exponent, significand, fallen, sign, special, nan = self.cut(m, 4, **values)
         number = self.spec.number
         bits = number.mantissa_bits
         up = named(m, "up", significand[0] & (significand[1] | fallen))
@@ -218,17 +212,7 @@ class FpAdd(FpUnit[FpAddSpec]):
         rest = named(m, "rest", vector[:3].any())
         reduced = reduce(m, field, amount, exponent + (not number.infinities), vector[-1])
         self.finish(
-            m,
-            *self.cut(
-                m,
-                4,
-                reduced=reduced,
-                normal=vector[3:],
-                rest=rest,
-                sign=sign,
-                special=special,
-                nan=nan,
-            ),
+            m, reduced=reduced, normal=vector[3:], rest=rest, sign=sign, special=special, nan=nan
         )
         return m
 
@@ -367,17 +351,7 @@ class FpMul(FpUnit[FpMulSpec]):
             vector = choose(m, by, shift, vector[by:], vector[:-by])
         reduced = reduce(m, field, amount, exponent + 1, vector[-1])
         self.finish(
-            m,
-            *self.cut(
-                m,
-                4,
-                reduced=reduced,
-                normal=vector,
-                fallen=fallen,
-                sign=sign,
-                special=special,
-                nan=nan,
-            ),
+            m, reduced=reduced, normal=vector, fallen=fallen, sign=sign, special=special, nan=nan
         )
         return m
 

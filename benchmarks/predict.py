@@ -1,0 +1,73 @@
+"""Speed of predictions in processor time: one core at a time, and as arrays.
+
+python benchmarks/predict.py [technology]
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from statistics import median
+
+import numpy as np
+
+from costmodel.predictor import Predictor
+from costmodel.sampling import load_samples
+from costmodel.technology import load_technology
+from hwgen.config import CoreConfig
+from sim.cycles import cycles_per_token
+
+LAYER = (2560, 6912)
+ROUNDS = 7
+
+
+def scalar(predictor: Predictor) -> None:
+    """Cores that no one asked for before, of shapes whose parts are known."""
+    shapes = [sample.config for sample in load_samples().of("inside")]
+    values = range(1, 17)
+    for shape in shapes:
+        for tables in values:
+            for ports in values:
+                predictor(shape.model_copy(update={"tables": tables, "ports": ports}))
+    rng = random.Random(1)
+    cores = [
+        rng.choice(shapes).model_copy(
+            update={"tables": rng.choice(values), "ports": rng.choice(values), "name": f"core{i}"}
+        )
+        for i in range(5000)
+    ]
+    times = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        for core in cores:
+            predictor(core)
+        times.append((time.process_time() - start) / len(cores))
+    print(f"one at a time: {median(times) * 1e6:.1f} µs a core")
+
+
+def arrays(predictor: Predictor) -> None:
+    core = CoreConfig(kind="lut", mu=3, tables=1, ports=1, max_in_features=8192)
+    tables = np.arange(1, 101)[:, None, None]
+    ports = np.arange(1, 101)[None, :, None]
+    reuse = np.arange(1, 101)[None, None, :]
+    times = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        shape = Predictor(predictor.technology).shape(core)  # Nothing known: all parts priced.
+        found = shape.predict(tables, ports, reuse)
+        in_tiles, out_tiles = -(-LAYER[0] // (tables * core.mu)), -(-LAYER[1] // ports)
+        cycles = cycles_per_token(in_tiles, out_tiles, reuse, found.accumulator_latency)
+        times.append((time.process_time() - start) / found.area.size)
+        assert found.area.shape == cycles.shape
+    print(f"as arrays: {1e-6 / median(times):.1f} million cores a second, parts priced on the way")
+
+
+def main() -> None:
+    predictor = Predictor(load_technology(sys.argv[1] if len(sys.argv) > 1 else "asap7"))
+    scalar(predictor)
+    arrays(predictor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""What the README shows to copy is legal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hwgen.config import CoreConfig
+from hwgen.exploration import Axes, Space, load_sweep
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    (block,) = re.findall(r"```yaml\n(workload: .*?)```", README, re.DOTALL)
+    path = tmp_path / "sweep.yaml"
+    path.write_text(block)
+    return load_sweep(path)
+
+
+def test_the_sweep_to_copy_spans_what_its_comments_say(sweep):
+    space = Space(sweep)
+    assert space.axes["mu"] == [1, 2, 3, 4]
+    assert space.axes["tables"] == [4, 8, 16, 32, 64]
+    assert {core.fixed_bits for core in space.cores()} == {None, 24}
+    assert list(space.dropped) == ["same core: differs only in axes that do not concern it"]
+
+
+def test_the_axes_are_the_keys_of_a_core_but_those_named():
+    (names,) = re.findall(r"keys of the table below but for (.*?), and each", README)
+    assert set(CoreConfig.model_fields) - set(Axes.model_fields) == set(
+        re.findall(r"`(\w+)`", names)
+    )
