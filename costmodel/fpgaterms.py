@@ -62,6 +62,7 @@ def element_terms(element: Element) -> Terms:
         "gate": Terms(level=0.5),  # It often fits a LUT that is there anyway.
         "equal": Terms(level=_any(2 * size)),
         "fanout": Terms(fanout=math.log2(max(size, 1))),
+        "sum_fanout": Terms(fanout=math.log2(max(size, 1))),
         "clamp": Terms(level=2),
         "multiplier": Terms(level=1 + _rows(size), adder=1, bit=2 * size),
     }

@@ -30,6 +30,7 @@ from costmodel.fpgacost import (
 )
 from costmodel.fpgadelay import core_fmax, fit_delays
 from costmodel.fpgashare import FPGA_GROUPS
+from costmodel.fpgaterms import TERMS
 from costmodel.judge import judge
 from costmodel.sampling import Group, Sample, load_samples
 from hwgen.config import ConfigError
@@ -107,7 +108,7 @@ def place_sample(family: str, sample: Sample) -> Row:
 def corrected(technology: FpgaTechnology) -> FpgaTechnology:
     """``technology`` with what is fitted on the training cores that were synthesised so far.
 
-    No factors on fewer cores than twice their number, no delays on fewer placed ones than that.
+    No factors and no delays on fewer cores than twice their number.
     """
     rows = read_rows(results_file(technology.name, TRAINING))
     samples = [sample for sample in load_samples().of(*TRAINING) if sample.name in rows]
@@ -118,7 +119,7 @@ def corrected(technology: FpgaTechnology) -> FpgaTechnology:
         for resource in FITTED:
             found = [float(rows[s.name][f"synthesised_{resource}"]) for s in samples]
             fits["corrections"][resource] = fit_corrections(technology, resource, specs, found)
-    if len(placed) >= len(FPGA_GROUPS):
+    if len(placed) >= 2 * len(TERMS):
         fits["delays"] = fit_delays(
             [structure(sample.config) for sample in placed],
             [float(rows[sample.name][FMAX]) for sample in placed],
