@@ -50,7 +50,8 @@ def test_recorded_holdout_is_what_synthesis_gives(family, tmp_path, monkeypatch)
     assert judged == ["lut", "ff", "carry", *(["fmax_mhz"] if family == "ecp5" else [])]
     for judgement in result.judgements:
         cores = {errors.group: errors.cores for errors in judgement.errors}
-        assert cores["inside"] > 0 < cores["outside"]
+        assert cores["inside"] > 0
+        assert judgement.quantity == "fmax_mhz" or cores["outside"] > 0
 
 
 def test_a_record_that_synthesis_does_not_give_is_named(own):
