@@ -37,7 +37,7 @@ from tests.cases import CASES
 
 EXACT = Residual(max_relative=0, mean_relative=0, points=1)
 CHEAP = [
-    Primitive("adder", 10),
+    Primitive("adder", 14),
     Primitive("adder_carry", 12),
     Primitive("mux_and", 16, 3),
     Primitive("fetch_mux", 8, 13),
