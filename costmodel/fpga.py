@@ -172,14 +172,14 @@ def synthesise_fpga(
         the same result.
     Raises SynthesisError if a pass fails, the limit is reached, or a cell is not in CELLS.
     """
-    command = _command(top, family, flatten, dsp, wide_luts)
+    command = command_of(top, family, flatten, dsp, wide_luts)
     cached = cache_dir() / "fpga" / f"{cache_key([FORMAT, HIDE, command], rtlil)}.json"
     if use_cache and (hit := _read_cached(FpgaSynthesis, cached)) is not None:
         return hit
     with tempfile.TemporaryDirectory(prefix="hwgen-fpga-") as name:
         _map(Path(name), rtlil, top, command, limit_s)
         hierarchy = read_hierarchy(json.loads((Path(name) / "stat.json").read_text()), top)
-    total = _count(hierarchy, top, family)
+    total = count_cells(hierarchy, top, family)
     result = FpgaSynthesis(
         top=top,
         family=family,
@@ -194,7 +194,7 @@ def synthesise_fpga(
                 carry=count.carry,
             )
             for module in sorted(hierarchy.contents)
-            for count in [_count(hierarchy, module, family)]
+            for count in [count_cells(hierarchy, module, family)]
         ),
         script=command,
         tool=tool_version(),
@@ -228,7 +228,7 @@ def place_and_route(
         raise ConfigError(f"place_and_route: should be {' or '.join(DEVICES)}, not {family!r}")
     if not seeds:
         raise ConfigError("place_and_route: should have at least one seed")
-    command = _command(f"{top}{RING}", family, True, dsp, wide_luts)
+    command = command_of(f"{top}{RING}", family, True, dsp, wide_luts)
     device, package = DEVICES[family]
     options = [f"--{device}", "--package", package, "--freq", f"{TARGET_MHZ:g}", "--speed", "6"]
     options += ["--out-of-context", "--timing-allow-fail", "--json", "netlist.json"]
@@ -276,7 +276,7 @@ def nextpnr_version() -> str:
         raise ConfigError(f"place_and_route: needs {NEXTPNR}; pip install 'hwgen[fpga]'") from None
 
 
-def _command(top: str, family: str, flatten: bool, dsp: bool, wide_luts: bool) -> str:
+def command_of(top: str, family: str, flatten: bool, dsp: bool, wide_luts: bool) -> str:
     if family not in FAMILIES:
         raise ConfigError(f"family: should be {' or '.join(FAMILIES)}, not {family!r}")
     parts = ["synth_ecp5", *([] if flatten else ["-noflatten"])]
@@ -336,7 +336,7 @@ def _cells(hierarchy: Hierarchy, module: str) -> dict[str, int]:
     return {kind: number for kind, number in cells.items() if kind != "$scopeinfo"}
 
 
-def _count(hierarchy: Hierarchy, module: str, family: str) -> Cell:
+def count_cells(hierarchy: Hierarchy, module: str, family: str) -> Cell:
     known, total = CELLS[family], Cell()
     for kind, number in _cells(hierarchy, module).items():
         if kind not in known:

@@ -202,6 +202,8 @@ def calibrate(
 
     What was synthesised is kept, so that an interrupted run goes on where it stopped.
     """
+    from costmodel.fpga import FAMILIES
+
     if energy:
         from hwgen.flow.calibrate_energy import calibrate_energy
 
@@ -210,17 +212,24 @@ def calibrate(
         for path in paths:
             typer.echo(path)
         return
-    if training or holdout:
-        from hwgen.flow.holdout import HOLDOUT, TRAINING, synthesise_samples
 
+    fpga = tech in FAMILIES
+    if training or holdout:
+        from hwgen.flow import fpga_holdout
+        from hwgen.flow.holdout import HOLDOUT, TRAINING
+        from hwgen.flow.holdout import synthesise_samples as of_cells
+
+        synthesise_samples = fpga_holdout.synthesise_samples if fpga else of_cells
         for groups in [TRAINING] * training + [HOLDOUT] * holdout:
             with _counted("synthesising cores") as count:
                 most = most_cells or 1_000_000
                 path = synthesise_samples(tech, groups, most, _nameless(count))
             typer.echo(path)
         return
-    from hwgen.flow.calibrate import calibrate as run
+    from hwgen.flow import calibrate as cells
+    from hwgen.flow import fpga_calibrate
 
+    run = fpga_calibrate.calibrate if fpga else cells.calibrate
     with _status("calibrating") as say:
         path = run(tech, progress=lambda kind, done, total: say(f"{kind}: {done} of {total}"))
     typer.echo(path)
@@ -241,12 +250,15 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
+    from costmodel.fpga import FAMILIES
     from hwgen.cli.tables import validation_tables
+    from hwgen.flow import fpga_holdout
+    from hwgen.flow import validate as cells
     from hwgen.flow.validate import recorded, write_figure
-    from hwgen.flow.validate import validate as run
 
     results = []
-    for tech in techs or recorded():
+    for tech in techs or [*recorded(), *fpga_holdout.recorded()]:
+        run = fpga_holdout.validate if tech in FAMILIES else cells.validate
         with _counted(f"{tech}: synthesising again") as count:
             results.append(run(tech, recompute, _nameless(count)))
     if as_json:

@@ -126,10 +126,10 @@ def as_yaml(technology: Technology) -> str:
     )
     content = technology.model_dump(mode="json")
     content = {name: value for name, value in content.items() if value is not None}
-    return head + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
+    return head + yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=96)
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Rows of numbers on one line, everything else in blocks."""
 
 
@@ -138,4 +138,4 @@ def _represent_list(dumper: yaml.SafeDumper, values: list[object]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
 
 
-_Dumper.add_representer(list, _represent_list)
+Dumper.add_representer(list, _represent_list)

@@ -12,8 +12,10 @@ from costmodel.delay import Clock, NoDelaysError, core_clock
 from costmodel.energy import OMITTED as ENERGY_OMITTED
 from costmodel.energy import CoreEnergy, core_energy
 from costmodel.energy_data import ACTIVITIES
+from costmodel.fpga import FAMILIES
 from costmodel.technology import UncalibratedError, load_technology
 from hwgen.config import ConfigError, CoreConfig, load_core
+from hwgen.flow.fpga_estimate import FpgaEstimate, estimate_fpga
 from hwgen.flow.verify import check_fits
 from hwgen.structure import structure
 from sim.cycles import Run, Traffic, total_cycles, traffic
@@ -95,7 +97,7 @@ class Estimate:
 
 def estimate(
     core: Path, technology: str, layer: str | None = None, activity: str = "random"
-) -> Estimate:
+) -> Estimate | FpgaEstimate:
     """Estimate the core in ``core``.
 
     layer: "T,N,M", by default one token of its largest. activity: class of data for the energy.
@@ -104,11 +106,13 @@ def estimate(
         known = " or ".join(ACTIVITIES)
         raise ConfigError(f"--activity: should be {known}, not {activity!r}")
     config = load_core(core)
-    tech = load_technology(technology)
     run = Run(1, config.max_in_features, config.max_out_features)
     if layer is not None:
         run = parse_run(layer)
         check_fits(config, "--layer", run.in_features, run.out_features)
+    if technology in FAMILIES:
+        return estimate_fpga(config, technology, run)
+    tech = load_technology(technology)
     spec = structure(config)
     try:
         clock: Clock | str = core_clock(spec, tech.delays, tech.name)
