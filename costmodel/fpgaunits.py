@@ -1,7 +1,7 @@
 """Unit costs of an FPGA family: primitives measured by Yosys, many in one run.
 
 A primitive is measured as most of a core is mapped: off the longest path, where ABC9 spends as few
-LUTs as it can. It is told so by a delay target that everything meets (`RELAXED_PS`); the rest of
+LUTs as it can. It is told so by a delay target that everything meets (`costmodel.fpga.RELAX`); the rest of
 the script is that of whole cores (`costmodel.fpga`). Modules of one run do not see each other.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from costmodel.calibrate import GRIDS, LINEAR_TOLERANCE, Generated, Grid, verilog
-from costmodel.fpga import HIDE, command_of, count_cells
+from costmodel.fpga import HIDE, RELAX, command_of, count_cells
 from costmodel.fpgacost import RESOURCES, FpgaUnit, ResourceCost, residual
 from costmodel.fpgashare import MERGED
 from costmodel.stat import read_hierarchy
@@ -31,8 +31,6 @@ from hwgen.primitive import Primitive
 
 FORMAT = "hwgen.fpga-units/1"
 """Part of cache keys; to be raised with every change of how units are measured."""
-RELAXED_PS = 100_000
-METHOD = (
     "every size a module of its own, hierarchical, no multiplier blocks, with a delay target that "
     "all meet: off the longest path; otherwise the script of whole cores"
 )
@@ -308,7 +306,7 @@ def _synthesise(rtlil: str, source: str, family: str) -> dict[str, dict[str, int
         "read_verilog source.v",
         f"hierarchy -check -top {TOP}",
         HIDE,
-        f"scratchpad -set abc9.D {RELAXED_PS}",
+        RELAX,
         command_of(TOP, family, flatten=False, dsp=False, wide_luts=True),
         "tee -q -o stat.json stat -json",
     ]

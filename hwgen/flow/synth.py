@@ -283,9 +283,7 @@ def _cells(
 def _fpga(config: CoreConfig, family: str, progress: Progress) -> FpgaReport:
     spec, emitted = structure(config), _emit(config, progress)
     progress(f"{family}: synthesising module by module (1 of 2)")
-    # Every module of its own is on the longest path, where wide LUTs of ecp5 cost the most.
-    wide = family != "ecp5"
-    apart = synthesise_fpga(emitted.rtlil, emitted.name, family, flatten=False, wide_luts=wide)
+    apart = synthesise_fpga(emitted.rtlil, emitted.name, family, flatten=False)
     progress(f"{family}: synthesising the core as a whole (2 of 2)")
     flat = synthesise_fpga(emitted.rtlil, emitted.name, family)
     found = {module.name: module for module in apart.modules}
