@@ -1,8 +1,7 @@
 """Unit costs of an FPGA family: primitives measured by Yosys, many in one run.
 
-A primitive is measured as most of a core is mapped: off the longest path, where ABC9 spends as few
-LUTs as it can. It is told so by a delay target that everything meets (`costmodel.fpga.RELAX`); the rest of
-the script is that of whole cores (`costmodel.fpga`). Modules of one run do not see each other.
+A primitive is measured by the script of whole cores (`costmodel.fpga`), delay target included.
+Modules of one run do not see each other.
 """
 
 from __future__ import annotations
@@ -31,8 +30,9 @@ from hwgen.primitive import Primitive
 
 FORMAT = "hwgen.fpga-units/1"
 """Part of cache keys; to be raised with every change of how units are measured."""
+METHOD = (
     "every size a module of its own, hierarchical, no multiplier blocks, with a delay target that "
-    "all meet: off the longest path; otherwise the script of whole cores"
+    "all meet; the script of whole cores"
 )
 TOP = "units"
 MOST_MODULES, MOST_BITS = 48, 4000
