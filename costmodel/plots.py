@@ -19,6 +19,9 @@ LABELS = {
     "weight_bits_per_token": "weight bits read per token",
     "act_bits_per_token": "activation bits read per token",
     "sum_bits_per_token": "result bits written per token",
+    "clock_ns": "clock period, ns",
+    "ns_per_token": "time per token, ns",
+    "core_energy_fj_per_token": "energy of the core per token, fJ",
 }
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")

@@ -31,6 +31,9 @@ Objective = Literal[
     "weight_bits_per_token",
     "act_bits_per_token",
     "sum_bits_per_token",
+    "clock_ns",
+    "ns_per_token",
+    "core_energy_fj_per_token",
 ]
 
 
@@ -175,6 +178,9 @@ class SweepConfig(Strict):
     ] = "hwgen"
     workload: Workload
     core: Axes
+    activity: Annotated[
+        Literal["random", "digits"], Field(description="data that energies are for")
+    ] = "random"
     objectives: Annotated[
         tuple[Objective, ...],
         BeforeValidator(_words, json_schema_input_type=list[Objective]),

@@ -354,7 +354,8 @@ SWEEP_FAULTS = {
     "unknown objective": (
         "core: {kind: lut, tables: 1, ports: 1}\nobjectives: [area, power]",
         "sweep.yaml: objectives.1: input should be 'area', 'cycles_per_token', "
-        "'weight_bits_per_token', 'act_bits_per_token' or 'sum_bits_per_token', not 'power'",
+        "'weight_bits_per_token', 'act_bits_per_token', 'sum_bits_per_token', 'clock_ns', "
+        "'ns_per_token' or 'core_energy_fj_per_token', not 'power'",
     ),
 }
 

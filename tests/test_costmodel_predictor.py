@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 
 from costmodel.area import core_area
 from costmodel.delay import core_clock
@@ -12,7 +13,8 @@ from costmodel.libraries import PACKAGED
 from costmodel.predictor import Predictor
 from costmodel.sampling import load_samples
 from costmodel.technology import load_technology
-from hwgen.config import CoreConfig
+from hwgen.config import ConfigError, CoreConfig
+from hwgen.flow.sweep import sweep
 from hwgen.structure import structure
 
 
@@ -66,3 +68,49 @@ def test_what_is_not_of_the_shape_makes_another(predictor):
     same = CoreConfig(kind="lut", mu=2, tables=5, ports=1, reuse=4, name="other")
     deeper = CoreConfig(kind="lut", mu=2, tables=2, ports=3, pipeline={"fetch": 1})
     assert predictor.shape(one) is predictor.shape(same) is not predictor.shape(deeper)
+
+
+QUESTION = {
+    "technology": "asap7",
+    "activity": "digits",
+    "workload": {
+        "name": "one",
+        "tokens": 3,
+        "layers": [{"name": "l", "in_features": 70, "out_features": 50, "count": 2}],
+    },
+    "core": {"kind": "lut", "mu": [1, 2], "tables": 4, "ports": [4, 8], "reuse": 2},
+    "objectives": ["area", "ns_per_token", "core_energy_fj_per_token"],
+}
+
+
+def test_a_sweep_by_time_and_energy(tmp_path):
+    file = tmp_path / "question.yaml"
+    file.write_text(yaml.safe_dump(QUESTION))
+    rows = sweep(file, tmp_path / "out").results
+    assert len(rows) == 4
+    technology = load_technology("asap7")
+    for row in rows.itertuples():
+        fields = {"mu": row.mu, "tables": 4, "ports": row.ports, "reuse": 2}
+        limits = {"max_in_features": 70, "max_out_features": 50}
+        spec = structure(CoreConfig(kind="lut", **fields, **limits))
+        clock = core_clock(spec, technology.delays, "asap7").period_ns
+        energy = core_energy(spec, technology, "digits")
+        tiles = 2 * -(-70 // (4 * row.mu)) * -(-50 // row.ports)
+        assert row.clock_ns == clock
+        assert row.ns_per_token == row.cycles_per_token * clock
+        # A milliwatt for a nanosecond is a picojoule.
+        expected = tiles * energy.fj_per_tile + 1000 * energy.leakage_mw * row.ns_per_token
+        assert row.core_energy_fj_per_token == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("objective", ["clock_ns", "ns_per_token", "core_energy_fj_per_token"])
+def test_objectives_that_a_technology_has_no_numbers_for(objective, tmp_path):
+    file = tmp_path / "question.yaml"
+    question = QUESTION | {"technology": "generic", "objectives": ["area", objective]}
+    file.write_text(yaml.safe_dump(question))
+    with pytest.raises(ConfigError) as error:
+        sweep(file, tmp_path / "out")
+    assert str(error.value) == (
+        f"objectives: {objective}: generic has no delays or energies; take a technology that has, "
+        "such as asap7, or leave it out"
+    )

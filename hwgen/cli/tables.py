@@ -35,7 +35,17 @@ def sweep_tables(result: Sweep) -> Iterator[Table | str]:
         rows = front.loc[sorted({*rows.index, result.best}, key=list(front.index).index)]
     table = Table(title=f"Best cores for {result.config.workload.name}: the Pareto front")
     table.add_column("core", no_wrap=True)
-    for name in (f"area {unit}", "cycles/token", "weight Mb", "act Mb", "used"):
+    timed = {
+        name: (title, scale)
+        for name, title, scale in (
+            ("clock_ns", "clock ns", 1.0),
+            ("ns_per_token", "µs/token", 1e-3),
+            ("core_energy_fj_per_token", "µJ/token", 1e-9),
+        )
+        if name in front
+    }
+    names = (f"area {unit}", "cycles/token", "weight Mb", "act Mb", "used")
+    for name in (*names, *(title for title, _ in timed.values())):
         table.add_column(name, justify="right", no_wrap=True)
     for index, row in rows.iterrows():
         best = index == result.best
@@ -46,6 +56,7 @@ def sweep_tables(result: Sweep) -> Iterator[Table | str]:
             f"{row['weight_bits_per_token'] / 1e6:,.0f}",
             f"{row['act_bits_per_token'] / 1e6:,.0f}",
             f"{row['utilisation']:.0%}",
+            *(f"{row[name] * scale:,.3g}" for name, (_, scale) in timed.items()),
             style="bold" if best else None,
         )
     yield table

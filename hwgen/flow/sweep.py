@@ -22,12 +22,13 @@ from costmodel.area import OMITTED, core_area
 from costmodel.paper import PaperModelError, paper_area
 from costmodel.pareto import pareto_mask
 from costmodel.plots import pareto_figure, picture
+from costmodel.predictor import Prediction, Predictor
 from costmodel.technology import Technology, load_technology
 from hwgen.config import ConfigError, CoreConfig
 from hwgen.exploration import Space, SweepConfig, Workload, describe, load_sweep
 from hwgen.files import write_atomically
 from hwgen.structure import COMPONENTS, structure
-from sim.cycles import Run, total_cycles, traffic
+from sim.cycles import Run, in_tiles, out_tiles, total_cycles, traffic
 
 Progress = Callable[[int, int], None]
 AXES = (
@@ -81,12 +82,14 @@ def sweep(
     started = time.time()
     config = load_sweep(config_path)
     technology = load_technology(config.technology)
+    _check_objectives(config, technology)
     space = Space(config)
+    predictor = Predictor(technology, config.activity)
     rows = []
     cores = []
     for core in space.cores():
         try:
-            rows.append(evaluate(core, config.workload, technology, config.model))
+            rows.append(evaluate(core, config.workload, predictor, config.model))
             cores.append(core)
         except PaperModelError as error:
             space.dropped[str(error)] += 1
@@ -109,16 +112,33 @@ def sweep(
     return result
 
 
+def _check_objectives(config: SweepConfig, technology: Technology) -> None:
+    """ConfigError for objectives that the technology has no numbers for."""
+    lacking = {
+        "clock_ns": technology.delays,
+        "ns_per_token": technology.delays,
+        "core_energy_fj_per_token": technology.energy and technology.delays,
+    }
+    for name in config.objectives:
+        if name in lacking and lacking[name] is None:
+            raise ConfigError(
+                f"objectives: {name}: {technology.name} has no delays or energies; take a "
+                "technology that has, such as asap7, or leave it out"
+            )
+
+
 def evaluate(
-    core: CoreConfig, workload: Workload, technology: Technology, model: str = "hwgen"
+    core: CoreConfig, workload: Workload, predictor: Predictor, model: str = "hwgen"
 ) -> dict[str, Any]:
     """One row of the results: the axes, area by component, cycles and traffic per token.
 
-    Raises PaperModelError for a core that model ``paper`` cannot predict.
+    With delays also clock and time, with energies also the core's energy per token, at full speed
+    and with leakage. Raises PaperModelError for a core that model ``paper`` cannot predict.
     """
+    technology = predictor.technology
     spec = structure(core)
     area = (paper_area if model == "paper" else core_area)(spec, technology)
-    cycles = weights = acts = sums = macs = 0
+    cycles = weights = acts = sums = macs = tiles = 0
     for layer in workload.layers:
         run = Run(workload.tokens, layer.in_features, layer.out_features)
         moved = traffic(spec, run)
@@ -127,6 +147,7 @@ def evaluate(
         acts += layer.count * moved.act_bits
         sums += layer.count * moved.sum_bits
         macs += layer.count * run.tokens * run.in_features * run.out_features
+        tiles += layer.count * run.tokens * in_tiles(spec, run) * out_tiles(spec, run)
     unit = technology.area_unit
     lut = core.kind == "lut"
     return {
@@ -157,7 +178,20 @@ def evaluate(
         "act_bits_per_token": acts / workload.tokens,
         "sum_bits_per_token": sums / workload.tokens,
         "utilisation": macs / (cycles * core.tile_n * core.tile_m),
+        **_time_and_energy(predictor(core), cycles / workload.tokens, tiles / workload.tokens),
     }
+
+
+def _time_and_energy(found: Prediction, cycles: float, tiles: float) -> dict[str, float]:
+    """Of one token; what the technology has no numbers for is left out."""
+    if found.period_ns is None:
+        return {}
+    ns = cycles * found.period_ns
+    columns = {"clock_ns": found.period_ns, "ns_per_token": ns}
+    if found.fj_per_tile is not None:
+        leakage_fj = found.leakage_mw * ns * 1000  # 1 mW for 1 ns is 1 pJ.
+        columns["core_energy_fj_per_token"] = tiles * found.fj_per_tile + leakage_fj
+    return columns
 
 
 def _column(objective: str, area: str) -> str:
