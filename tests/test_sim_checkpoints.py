@@ -231,7 +231,8 @@ def test_a_tensor_with_nan_or_infinities_is_refused(tmp_path, values, found):
     file = tmp_path / "model.safetensors"
     save_file({"norm": values}, file)
     assert refused(read_tensor, file, "norm", "F16", "F32", "F64") == (
-        f"{file}: norm, byte {byte_of(file, 'norm')}: should be finite, not {found}; check how the checkpoint was made"
+        f"{file}: norm, byte {byte_of(file, 'norm')}: should be finite, not {found}; "
+        "check how the checkpoint was made"
     )
 
 
@@ -370,7 +371,8 @@ CODE_3[1, 2] |= 0b1100  # Second quarter: row 1 * 3 + 1.
 VALUE_FAULTS = {
     "code_3": (
         {"head.weight": CODE_3},
-        "head.weight, byte @5: codes should be 0, 1 or 2, not 3 at row 4, column 2; download it again",
+        "head.weight, byte @5: codes should be 0, 1 or 2, not 3 at row 4, column 2; "
+        "download it again",
     ),
     "all_zero": (
         {"head.weight": pack_rows(np.zeros((10, 3), int))},
@@ -516,6 +518,7 @@ def test_a_bias_is_refused_rather_than_left_out(tmp_path):
         list_layers(tmp_path)
     file = tmp_path / "model.safetensors"
     assert str(caught.value) == (
-        f"{file}: layer.bias, byte {byte_of(file, 'layer.bias')}: a layer should have no bias, which BitNet "
+        f"{file}: layer.bias, byte {byte_of(file, 'layer.bias')}: a layer should have no bias, "
+        "which BitNet "
         "b1.58 leaves out and this reader does not apply; remove it or use another model"
     )

@@ -13,6 +13,8 @@ from sim.checkpoints.base import (
     first_strange,
 )
 from sim.checkpoints.config import CheckpointConfig, read_config
+from sim.checkpoints.i2s import LAYOUTS, I2sLayout
+from sim.checkpoints.opening import Checkpoint, open_checkpoint
 from sim.checkpoints.packed import (
     PackedTensor,
     TernaryLayer,
@@ -24,9 +26,12 @@ from sim.checkpoints.packed import (
 from sim.checkpoints.storage import MODEL_FILE, read_tensor
 
 __all__ = [
+    "LAYOUTS",
     "MODEL_FILE",
+    "Checkpoint",
     "CheckpointConfig",
     "CheckpointError",
+    "I2sLayout",
     "PackedTensor",
     "ScaleConvention",
     "Scales",
@@ -36,6 +41,7 @@ __all__ = [
     "examine",
     "first_strange",
     "list_layers",
+    "open_checkpoint",
     "pack_rows",
     "read_config",
     "read_layer",

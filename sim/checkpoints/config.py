@@ -141,10 +141,11 @@ class _Required:
 
 def _size(file: Path, values: dict[str, Any], key: str, default: Any = _Required) -> Any:
     """An integer of at least 1."""
-    if default is _Required:
-        size = _value(file, values, key, int)
-    elif (size := _optional(file, values, key, int)) is None:
+    size = _optional(file, values, key, int)
+    if size is None and default is not _Required:
         return default
+    if size is None:
+        size = _value(file, values, key, int)  # Raises.
     if size < 1:
         raise CheckpointError(f"{file}: {key}: should be at least 1, not {brief(size)}")
     return size

@@ -29,7 +29,7 @@ _MAGIC = {
 
 
 def identify(file: Path) -> str:
-    """"GGUF", "safetensors", or what else the file seems to be, in a few words.
+    """ "GGUF", "safetensors", or what else the file seems to be, in a few words.
 
     CheckpointError if it cannot be read.
     """

@@ -11,7 +11,6 @@ error. Scales multiply.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
