@@ -111,7 +111,7 @@ class TernaryTensor(ABC):
         for block in self.rows():
             weights[first : first + len(block)] = block
             first += len(block)
-        self.check_zeros(int(np.count_nonzero(weights == 0)))
+        self.check_zeros(weights.size - int(np.count_nonzero(weights)))
         weights.setflags(write=False)
         return weights
 

@@ -119,13 +119,12 @@ def type_name(type_id: int) -> str:
 def read_header(file: Path) -> GgufHeader:
     """Read the header; CheckpointError with the byte where it is wrong."""
     try:
-        with (
-            file.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        ):
-            return _Parser(file, data).header()
-    except (OSError, ValueError) as error:  # ValueError: of an empty file.
+        with file.open("rb") as stream:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # ValueError: an empty file.
         raise CheckpointError(f"{file}: cannot be read: {error}") from None
+    with data:
+        return _Parser(file, data).header()
 
 
 class _Parser:
@@ -220,7 +219,7 @@ class _Parser:
             raise self.fault(f"general.alignment should be a power of 2, not {brief(alignment)}")
         data = -(-self.place // alignment) * alignment
         starts = sorted({offset for *_, offset, _ in infos})
-        following = dict(zip(starts, [*starts[1:], max(0, self.size - data)], strict=True))
+        following = dict(zip(starts, [*starts[1:], self.size - data], strict=False))
         tensors: dict[str, GgufTensor] = {}
         for name, shape, type_id, offset, place in infos:
             if name in tensors:
