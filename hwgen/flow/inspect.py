@@ -76,7 +76,7 @@ def inspect(
     convention = _chosen("--scale", scale, get_args(ScaleConvention))
     try:
         checkpoint = open_checkpoint(path, layout, convention)
-        reports = []
+        reports: list[TensorReport] = []
         for tensor in checkpoint.tensors:
             progress(len(reports), len(checkpoint.tensors))
             reports.append(examine(tensor))
