@@ -485,8 +485,8 @@ def test_strange_scales_are_refused(hwgen_cli, scale):
     outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
     assert (outcome.code, outcome.out) == (2, "")
     assert re.fullmatch(
-        r"hwgen: error: model/model\.safetensors: layers\.1\.weight_scale, byte \d+: should be finite "
-        rf"and above 0, not {scale}; check how the checkpoint was packed",
+        r"hwgen: error: model/model\.safetensors: layers\.1\.weight_scale, byte \d+: "
+        rf"should be finite and above 0, not {scale}; check how the checkpoint was packed",
         outcome.err.strip(),
     )
 
