@@ -71,7 +71,7 @@ def text(value: str) -> bytes:
     return struct.pack("<Q", len(data)) + data
 
 
-def gguf_bytes(tensors, metadata=METADATA, version=3) -> bytes:
+def gguf_bytes(tensors, metadata=METADATA, version=3, suffix=".weight") -> bytes:
     """A GGUF file by hand. tensors: name → (shape, type, data); metadata: integers of bitnet."""
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata) + 2)
     head += text("general.architecture") + struct.pack("<I", 8) + text("bitnet")
@@ -80,7 +80,7 @@ def gguf_bytes(tensors, metadata=METADATA, version=3) -> bytes:
         head += text(f"bitnet.{key}") + struct.pack("<II", 4, value)
     data = b""
     for name, (shape, kind, content) in tensors.items():
-        head += text(f"{name}.weight") + struct.pack("<I", len(shape))
+        head += text(name + suffix) + struct.pack("<I", len(shape))
         head += b"".join(struct.pack("<Q", size) for size in reversed(shape))
         head += struct.pack("<IQ", kind, len(data))
         data += content + bytes(-len(content) % 32)

@@ -122,6 +122,37 @@ def test_i2s_in_several_pieces(tmp_path, monkeypatch, layout):
     assert np.array_equal(np.concatenate(blocks), weights)
 
 
+@pytest.mark.parametrize("kind", [I2_S, 35])
+def test_an_outer_scale_multiplies(tmp_path, kind):
+    """What older converters wrote: ternary weights of scale 1, and the scale apart."""
+    weights = ternary((4, 256))
+    data = gguf.quants.quantize(weights.astype(np.float32), 35).tobytes()
+    if kind == I2_S:
+        data = i2s_bytes(weights, "x86", 2.0)
+    layout = "x86" if kind == I2_S else None
+    file = tmp_path / "m.gguf"
+
+    def write(scale, shape=(1,)):
+        tensors = {"x.weight": ((4, 256), kind, data), "x.scale": (shape, F32, scale)}
+        file.write_bytes(gguf_bytes(tensors | {"y.scale": ((1,), F32, bytes(4))}, suffix=""))
+
+    write(struct.pack("<f", 0.125))
+    checkpoint = open_checkpoint(file, layout)
+    (tensor,) = checkpoint.tensors
+    assert set(tensor.scales().values.ravel()) == {0.25 if kind == I2_S else 0.125}
+    assert checkpoint.others == {"F32": 1}
+    write(struct.pack("<f", float("nan")))
+    at = file.read_bytes().index(struct.pack("<f", float("nan")))
+    assert refusal(examine, open_checkpoint(file, layout).tensors[0]) == (
+        f"{file}: x.scale, byte {at}: should be finite and above 0, not nan; "
+        "check how the checkpoint was made"
+    )
+    write(bytes(8), (2,))
+    assert refusal(open_checkpoint, file, layout).endswith(
+        "should be one number of F32, not F32 of shape [2]; convert the model again"
+    )
+
+
 def one(kind, data, shape=(4, 256), **options):
     return gguf_bytes({"x": (shape, kind, data)}, **options)
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.checkpoints.base import ILLEGAL, CheckpointError, Scales, TernaryTensor, two_bits
+from sim.checkpoints.outer_scale import OuterScale
 
 BLOCK = 256
 SCALE_BYTES = 2
@@ -27,7 +28,9 @@ SCALE_BYTES = 2
 
 @dataclass(frozen=True)
 class BlockTensor(TernaryTensor):
-    """A matrix of TQ1_0 or TQ2_0 blocks."""
+    """A matrix of TQ1_0 or TQ2_0 blocks. outer: multiplies all of their scales."""
+
+    outer: OuterScale | None = None
 
     @property
     def block_bytes(self) -> int:
@@ -58,7 +61,8 @@ class BlockTensor(TernaryTensor):
                 f"should be finite and above 0, not {values[block]}; "
                 "check how the checkpoint was made"
             )
-        return Scales(values.astype(np.float64).reshape(self.out_features, per_row), "multiply")
+        whole = values.astype(np.float64).reshape(self.out_features, per_row)
+        return Scales(whole * (self.outer.value() if self.outer else 1), "multiply")
 
     def _block_byte(self, row: int, column: int, byte: int) -> int:
         block = row * (self.in_features // BLOCK) + column // BLOCK

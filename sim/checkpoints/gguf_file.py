@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sim.checkpoints.gguf_blocks import BLOCK, Tq1Tensor, Tq2Tensor
 from sim.checkpoints.gguf_header import I2_S, GgufHeader, GgufTensor, read_header, type_name
 from sim.checkpoints.i2s import LAYOUTS, I2sLayout, I2sTensor, i2s_bytes
 from sim.checkpoints.layout_fit import layout_fit
+from sim.checkpoints.outer_scale import OuterScale
 
 _BLOCKS: dict[int, type[Tq1Tensor] | type[Tq2Tensor]] = {
     GGMLQuantizationType.TQ1_0: Tq1Tensor,
@@ -29,7 +31,12 @@ def open_gguf(
     CheckpointError if there is none, or if the sizes in the metadata are not theirs.
     """
     header = read_header(file)
-    others = Counter(t.type_name for t in header.tensors if not _is_ternary(t))
+    outer = _outer_scales(header)
+    others = Counter(
+        tensor.type_name
+        for tensor in header.tensors
+        if not _is_ternary(tensor) and tensor.name not in {scale.name for scale in outer.values()}
+    )
     found = sorted(filter(_is_ternary, header.tensors), key=lambda tensor: natural(tensor.name))
     if not found:
         raise CheckpointError(
@@ -44,7 +51,7 @@ def open_gguf(
         )
     if layout is None and has_i2s:
         raise _layout_missing(file, header)
-    tensors = tuple(_tensor(tensor, layout) for tensor in found)
+    tensors = tuple(_tensor(tensor, layout, outer.get(tensor.name)) for tensor in found)
     if any(layer_and_role(tensor.name) for tensor in tensors):
         header.architecture().check(tensors, "the metadata")
     return tensors, others
@@ -59,7 +66,26 @@ def _is_ternary(tensor: GgufTensor) -> bool:
     return tensor.type_id == I2_S or tensor.type_id in _BLOCKS
 
 
-def _tensor(tensor: GgufTensor, layout: I2sLayout | None) -> TernaryTensor:
+def _outer_scales(header: GgufHeader) -> dict[str, OuterScale]:
+    """The second scale of each ternary matrix that has one, by the matrix's name."""
+    by_name = {tensor.name: tensor for tensor in header.tensors}
+    outer = {}
+    for tensor in filter(_is_ternary, header.tensors):
+        scale = by_name.get(f"{tensor.name.removesuffix('.weight')}.scale")
+        if scale is None:
+            continue
+        if scale.type_id != GGMLQuantizationType.F32 or math.prod(scale.shape) != 1:
+            raise CheckpointError(
+                f"{scale.where}: should be one number of F32, not {scale.type_name} of shape "
+                f"{list(scale.shape)}; convert the model again"
+            )
+        outer[tensor.name] = OuterScale(scale.file, scale.name, scale.offset)
+    return outer
+
+
+def _tensor(
+    tensor: GgufTensor, layout: I2sLayout | None, outer: OuterScale | None = None
+) -> TernaryTensor:
     if len(tensor.shape) != 2 or 0 in tensor.shape:
         raise CheckpointError(
             f"{tensor.where}: should be a matrix of at least one weight, "
@@ -69,14 +95,16 @@ def _tensor(tensor: GgufTensor, layout: I2sLayout | None) -> TernaryTensor:
     if tensor.type_id == I2_S:
         tensor.check_room(i2s_bytes(out_features, in_features))
         assert layout is not None
-        return I2sTensor(tensor.file, tensor.name, tensor.offset, out_features, in_features, layout)
+        return I2sTensor(
+            tensor.file, tensor.name, tensor.offset, out_features, in_features, layout, outer
+        )
     if in_features % BLOCK:
         raise CheckpointError(
             f"{tensor.where}: {type_name(tensor.type_id)} should have rows of a multiple of "
             f"{BLOCK} weights, not {in_features}; convert the model again"
         )
     kind = _BLOCKS[tensor.type_id]
-    return kind(tensor.file, tensor.name, tensor.offset, out_features, in_features)
+    return kind(tensor.file, tensor.name, tensor.offset, out_features, in_features, outer)
 
 
 def _layout_missing(file: Path, header: GgufHeader) -> CheckpointError:

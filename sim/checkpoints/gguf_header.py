@@ -12,6 +12,7 @@ text is a u64 length and UTF-8. Arrays, which are the vocabulary, are skipped.
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass
@@ -241,7 +242,4 @@ def _check_size(tensor: GgufTensor) -> None:
     if tensor.type_id in FOREIGN_TYPES or tensor.type_name.startswith("type "):
         return  # Of a size that its own reader knows, if there is one.
     block, size = GGML_QUANT_SIZES[GGMLQuantizationType(tensor.type_id)]
-    count = 1
-    for length in tensor.shape:
-        count *= length
-    tensor.check_room(-(-count // block) * size)
+    tensor.check_room(-(-math.prod(tensor.shape) // block) * size)

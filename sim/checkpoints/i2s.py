@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.checkpoints.base import CheckpointError, Scales, TernaryTensor, scale_fault, two_bits
+from sim.checkpoints.outer_scale import OuterScale
 
 I2sLayout = Literal["x86", "arm", "interleaved"]
 LAYOUTS: tuple[I2sLayout, ...] = get_args(I2sLayout)
@@ -30,9 +31,10 @@ _RUN = {"x86": 128, "arm": 64}
 
 @dataclass(frozen=True)
 class I2sTensor(TernaryTensor):
-    """An I2_S matrix, read in one of the layouts."""
+    """An I2_S matrix, read in one of the layouts. outer: multiplies its scale."""
 
     layout: I2sLayout
+    outer: OuterScale | None = None
 
     @property
     def format(self) -> str:
@@ -59,6 +61,7 @@ class I2sTensor(TernaryTensor):
                 f"{self.file}: {self.stored}, byte {at}: scale {fault}; "
                 "check how the checkpoint was made"
             )
+        value *= self.outer.value() if self.outer else 1
         return Scales(np.full((1, 1), value), "multiply")
 
     def _unpack(self, first: int, last: int) -> NDArray[np.int8]:
