@@ -106,7 +106,7 @@ def test_i2s_layouts_differ(tmp_path):
         assert np.count_nonzero(read[layout]) == np.count_nonzero(weights)
 
 
-PIECES = {"x86": (12, 160), "arm": (6, 96), "interleaved": (12, 5)}
+PIECES = {"x86": (8, 48), "arm": (8, 24), "interleaved": (12, 5)}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -175,19 +175,58 @@ def test_an_illegal_code_of_tq2(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("byte", "column"), [(0, 0), (37, 165), (48 + 3, 243)])
-def test_an_illegal_byte_of_tq1(tmp_path, byte, column):
+def code(*trits):
+    """The byte of five trits, the first one highest."""
+    return -(-sum((t + 1) * 3 ** (4 - i) for i, t in enumerate(trits)) * 256 // 243)
+
+
+# 20 is between the codes of 18 and 19; the four trits of bytes 48 … 51 have no fifth one.
+ILLEGAL_BYTES = [(0, 0, 20), (37, 165, 20), (48 + 3, 243, 20), (48 + 3, 243, code(1, 0, -1, 1, 0))]
+
+
+@pytest.mark.parametrize(("byte", "column", "value"), ILLEGAL_BYTES)
+def test_an_illegal_byte_of_tq1(tmp_path, byte, column, value):
     data = bytearray(gguf.quants.quantize(ternary((4, 256)).astype(np.float32), 34).tobytes())
-    data[54 + byte] = 20  # Between the codes of 18 and 19.
-    assert 20 not in [-(-v * 256 // 243) for v in range(243)]
+    data[54 + byte] = value
     content = one(34, bytes(data))
     file = tmp_path / "m.gguf"
     file.write_bytes(content)
     at = data_start(content, bytes(data)) + 54 + byte
     (tensor,) = open_checkpoint(file).tensors
     assert refusal(examine, tensor) == (
-        f"{file}: x.weight, byte {at}: should be the code of some trits, not 20 at row 1, "
-        f"column {column}; download it again"
+        f"{file}: x.weight, byte {at}: should be the code of some trits, not {value} at row "
+        f"1, column {column}; download it again"
+    )
+
+
+def test_an_illegal_code_in_a_later_piece(tmp_path, monkeypatch):
+    """Row 6 of interleaved rows, read four at a time: the second lowest field of byte 4 + 3."""
+    monkeypatch.setattr("sim.checkpoints.base.BLOCK_WEIGHTS", 1)
+    data = bytearray(i2s_bytes(ternary((8, 4)), "interleaved", 1.0))
+    data[4 + 3] |= 0b1100
+    content = one(I2_S, bytes(data), (8, 4))
+    file = tmp_path / "m.gguf"
+    file.write_bytes(content)
+    at = data_start(content, bytes(data)) + 7
+    (tensor,) = open_checkpoint(file, "interleaved").tensors
+    assert refusal(examine, tensor) == (
+        f"{file}: x.weight, byte {at}: codes should be 0, 1 or 2, not 3 at row 6, column 3; "
+        "download it again"
+    )
+
+
+def test_a_strange_scale_of_zeros(tmp_path):
+    """A block of zeros has the scale 0; NaN there is no encoder's work."""
+    values = ternary((2, 512)).astype(np.float32)
+    values[1, 256:] = 0
+    data = bytearray(gguf.quants.quantize(values, 35).tobytes())
+    assert data[-2:] == b"\0\0"
+    data[-2:] = np.float16("nan").tobytes()
+    file = tmp_path / "m.gguf"
+    file.write_bytes(one(35, bytes(data), (2, 512)))
+    (tensor,) = open_checkpoint(file).tensors
+    assert "scale of block 1 of row 1 should be finite and above 0, not nan" in refusal(
+        examine, tensor
     )
 
 
@@ -274,6 +313,72 @@ def test_overlapping_tensors(tmp_path):
     assert refusal(open_checkpoint, file, "x86").endswith(
         "should have 288 bytes of I2_S, not 256; the file is cut off or damaged: download it again"
     )
+
+
+def test_a_cut_before_the_last_tensor(tmp_path):
+    """The first matrix is cut off, although the header gives it room."""
+    data = i2s_bytes(ternary((4, 256)), "x86", 1.0)
+    content = gguf_bytes(dict.fromkeys("xy", ((4, 256), I2_S, data)))
+    file = tmp_path / "m.gguf"
+    file.write_bytes(content[: data_start(content, data) + 200])
+    assert "x.weight, byte" in refusal(open_checkpoint, file, "x86")
+    assert "should have 288 bytes of I2_S, not 200;" in refusal(open_checkpoint, file, "x86")
+
+
+def replaced(old, new):
+    """A file with one matrix, some bytes of its header replaced."""
+    content = one(I2_S, i2s_bytes(ternary((4, 256)), "x86", 1.0))
+    assert content.count(old) == 1
+    assert len(old) == len(new)
+    return content.replace(old, new)
+
+
+LAST = struct.pack("<IQQIQ", 2, 256, 4, I2_S, 0)  # Dimensions, sizes, type and offset.
+HEADERS = {
+    "offset": (
+        replaced(LAST, LAST[:-8] + struct.pack("<Q", 16)),
+        "'x.weight' should have an offset divisible by 32, not 16; download it again",
+    ),
+    "dimensions": (
+        replaced(LAST, struct.pack("<I", 5) + LAST[4:]),
+        "'x.weight' should have at most 4 dimensions, not 5; download it again",
+    ),
+    "key_twice": (
+        replaced(b"bitnet.attention.key_length", b"bitnet.attention.head_count"),
+        "key 'bitnet.attention.head_count' is there twice; download it again",
+    ),
+    "tensor_twice": (
+        gguf_bytes({n: ((4, 64), I2_S, bytes(96)) for n in ("x", "y")}).replace(b"y.w", b"x.w"),
+        "tensor 'x.weight' is there twice; download it again",
+    ),
+    "nested_array": (
+        replaced(struct.pack("<IIQ", 9, 8, 2), struct.pack("<IIQ", 9, 9, 2)),
+        "type in an array should be a number's or a text's, not 9; download it again",
+    ),
+    "value": (
+        replaced(struct.pack("<IIQ", 9, 8, 2), struct.pack("<IIQ", 13, 8, 2)),
+        "type of a value should be 0 … 12, not 13; download it again",
+    ),
+    "text": (
+        replaced(b"x.weight", b"\xff.weight"),
+        "should be UTF-8; download it again",
+    ),
+    "alignment": (
+        gguf_bytes({}, {"block_count": 12})
+        .replace(b"bitnet.block_count", b"general.alignment")
+        .replace(struct.pack("<Q", 18) + b"general.a", struct.pack("<Q", 17) + b"general.a"),
+        "general.alignment should be a power of 2, not 12; download it again",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), HEADERS.values(), ids=HEADERS)
+def test_faulty_headers(tmp_path, content, message):
+    file = tmp_path / "m.gguf"
+    file.write_bytes(content)
+    found = refusal(open_checkpoint, file, "x86")
+    assert found.startswith(f"{file}: header, byte ")
+    assert found.endswith(f": {message}")
 
 
 def test_every_cut_of_the_header(tmp_path):

@@ -47,7 +47,8 @@ BANDS = {  # scales, axis: one of 0 (bands of rows) and 1 (bands of columns)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize(("scales", "axis"), BANDS.values(), ids=BANDS)
 def test_bands_of_scales(tmp_path, monkeypatch, scales, axis, dtype):
-    monkeypatch.setattr("sim.checkpoints.base.BLOCK_WEIGHTS", 1)
+    for module in ("base", "unpacked"):
+        monkeypatch.setattr(f"sim.checkpoints.{module}.BLOCK_WEIGHTS", 1)
     weights = ternary((6, 8), 1)
     wide = np.repeat(scales, weights.shape[axis] // len(scales))
     values = (weights * np.expand_dims(wide, 1 - axis)).astype(dtype)

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from hwgen.config import ConfigError
+from sim.checkpoints.architecture import Architecture, layer_and_role
 from sim.zoo import FOLDER, load_model, model_names
 
 # (out, in) of q; k and v; o; gate and up; down; layers; (rows of the embedding, tied or not).
@@ -85,6 +86,38 @@ def test_trilm(size):
         heads, heads, layers, shards,
     )  # fmt: skip
     assert hidden % shards == ffn % shards == heads % shards == 0
+
+
+def test_heads_wider_than_the_stream():
+    """As in some models of the Qwen family: 4 heads of 24 in a stream of 64."""
+    sizes = Architecture(hidden=64, ffn=160, heads=4, kv_heads=2, head_dim=24, layers=1)
+    assert sizes.shapes() == {
+        "q": (96, 64),
+        "k": (48, 64),
+        "v": (48, 64),
+        "o": (64, 96),
+        "gate": (160, 64),
+        "up": (160, 64),
+        "down": (64, 160),
+    }
+
+
+NAMES = {
+    "model.layers.12.self_attn.o_proj": (12, "o"),
+    "layers.0.mlp.gate_proj": (0, "gate"),
+    "blk.7.ffn_down": (7, "down"),
+    "blk.7.attn_output": (7, "o"),
+    "blk.7.attn_q_norm": None,
+    "blk.7.ffn_down.scale": None,
+    "layers.0": None,
+    "lm_head": None,
+    "o_proj": None,
+}
+
+
+@pytest.mark.parametrize(("name", "place"), NAMES.items(), ids=NAMES)
+def test_roles_by_name(name, place):
+    assert layer_and_role(name) == place
 
 
 def test_weights_of_2b4t():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 ScaleConvention = Literal["multiply", "divide"]
 ILLEGAL = 2
-"""What an illegal code unpacks to."""
+"""What an illegal code unpacks to: of 2-bit codes the 3, less 1."""
 BLOCK_WEIGHTS = 1 << 22
 """Weights unpacked at a time, unless four rows have more."""
 
@@ -156,12 +156,8 @@ def two_bits(packed: NDArray[np.uint8], field: int) -> NDArray[np.int8]:
     return _TWO_BITS[field][packed]
 
 
-def _two_bit_tables() -> NDArray[np.int8]:
-    codes = np.arange(256) >> 2 * np.arange(4)[:, None] & 3
-    return np.where(codes == 3, ILLEGAL, codes - 1).astype(np.int8)
-
-
-_TWO_BITS = _two_bit_tables()
+# Of field 0 … 3, by byte; code 3 becomes ``ILLEGAL``.
+_TWO_BITS = ((np.arange(256) >> 2 * np.arange(4)[:, None] & 3) - 1).astype(np.int8)
 
 
 def scale_fault(scale: float, convention: ScaleConvention) -> str:
