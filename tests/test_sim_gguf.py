@@ -408,6 +408,18 @@ def test_shapes_that_disagree_with_the_metadata(tmp_path):
     )
 
 
+def test_metadata_that_follows_from_other(tmp_path):
+    """Without key_length: hidden / heads; without key-value heads: as many as heads."""
+    sizes = {k: v for k, v in METADATA.items() if not k.startswith("attention.") or "count" in k}
+    del sizes["attention.head_count_kv"]
+    file = tmp_path / "m.gguf"
+    tensors = {f"blk.0.attn_{role}": ((256, 256), I2_S, bytes(128 * 128 + 32)) for role in "qk"}
+    file.write_bytes(gguf_bytes(tensors, sizes))
+    assert len(open_checkpoint(file, "x86").tensors) == 2
+    file.write_bytes(gguf_bytes({"blk.0.attn_k": ((128, 256), I2_S, bytes(8224))}, sizes))
+    assert "should have shape [256, 256] (out, in) by" in refusal(open_checkpoint, file, "x86")
+
+
 @pytest.mark.parametrize("key", [k for k in METADATA if "kv" not in k and "key" not in k])
 def test_missing_metadata(tmp_path, key):
     tensors = {"blk.0.attn_k": (SHAPES["attn_k"], I2_S, bytes(128 * 256 // 4 + 32))}

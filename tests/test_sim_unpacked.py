@@ -184,6 +184,17 @@ def test_shapes_that_disagree_with_config(tmp_path):
     )
 
 
+def test_sizes_that_follow_from_others(tmp_path):
+    """Without head_dim: hidden / heads; without key-value heads: as many as heads."""
+    sizes = {k: v for k, v in LLAMA_SIZES.items() if k not in ("head_dim", "num_key_value_heads")}
+    values = ternary((256, 256)).astype(np.float16)
+    names = (Q, Q.replace("q_proj", "k_proj"))
+    write_folder(tmp_path, {f"{name}.weight": values for name in names}, sizes)
+    assert len(open_checkpoint(tmp_path).tensors) == 2
+    write_folder(tmp_path, {f"{name}.weight": values[:128] for name in names}, sizes)
+    assert "should have shape [256, 256] (out, in) by" in refusal(open_checkpoint, tmp_path)
+
+
 @pytest.mark.parametrize(
     "key",
     ["intermediate_size", "num_attention_heads", "num_hidden_layers"],
