@@ -65,14 +65,19 @@ def group_areas(units: Iterable[Units], technology: Priced) -> dict[str, float]:
     return areas
 
 
-def fit(areas: Sequence[Mapping[str, float]], synthesised: Sequence[float]) -> dict[str, float]:
+def fit(
+    areas: Sequence[Mapping[str, float]],
+    synthesised: Sequence[float],
+    groups: Iterable[str] = tuple(GROUPS),
+) -> dict[str, float]:
     """Factors that make the training cores' sums equal what synthesis gave.
 
     Least squares of the relative error, with `RIDGE`.
 
     areas: of each core, uncorrected, by group. synthesised: of each core.
+    groups: all that areas are given by.
     """
-    names = list(GROUPS)
+    names = list(groups)
     relative = np.array([[core[name] for name in names] for core in areas])
     relative /= np.asarray(synthesised)[:, None]
     ridge = np.sqrt(RIDGE) * np.eye(len(names))

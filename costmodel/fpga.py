@@ -78,6 +78,9 @@ CARRY_CELLS = {
 HIDE = r"rename -hide w:*\[*"
 """Wires with brackets in their names are second names of other wires; ABC9 takes them for bits."""
 
+RELAX = "scratchpad -set abc9.D 100000"
+"""A delay target, ps, that every path meets: 100 ns."""
+
 DEVICES = {"ecp5": ("85k", "CABGA756")}
 """Where nextpnr places: the largest of the family, so that every core that fits one fits this."""
 TARGET_MHZ = 100.0
@@ -158,28 +161,27 @@ def synthesise_fpga(
 
     Scripts, as Yosys runs them by default but for what is said here: ``synth_xilinx -family xcup
     -noiopad -noclkbuf`` (a core has no pads and no clock buffer of its own) and ``synth_ecp5``,
-    both with ABC9, which maps for least delay, then for few LUTs where paths are shorter.
+    both with ABC9. As in cells, there is one delay target that every path meets, so that all is
+    mapped for few LUTs: by default ABC9 spends many more of them on the longest paths, and two
+    cores compare by how many such paths they have. (``place_and_route`` maps for delay.)
 
     family: one of FAMILIES; ConfigError for another.
     flatten: False keeps the hierarchy and reports every module.
     dsp: allow multiplier blocks. By default products are made of LUTs, so that kinds of cores
         compare in one currency; ternary kinds have no products.
-    wide_luts: use multiplexers behind LUTs, as both tools do by default. On ecp5 what is on the
-        longest path, and without ``flatten`` every module, then has many more LUTs: a port of a
-        table of 13 entries 265 instead of 107, a small multiplier core 2374 instead of 1502, a
-        small table core 1583 instead of 1527.
+    wide_luts: use multiplexers behind LUTs, as both tools do by default.
     use_cache, limit_s: as of ``costmodel.synth.synthesise``; the same source and tool version give
         the same result.
     Raises SynthesisError if a pass fails, the limit is reached, or a cell is not in CELLS.
     """
-    command = _command(top, family, flatten, dsp, wide_luts)
-    cached = cache_dir() / "fpga" / f"{cache_key([FORMAT, HIDE, command], rtlil)}.json"
+    command = command_of(top, family, flatten, dsp, wide_luts)
+    cached = cache_dir() / "fpga" / f"{cache_key([FORMAT, HIDE, RELAX, command], rtlil)}.json"
     if use_cache and (hit := _read_cached(FpgaSynthesis, cached)) is not None:
         return hit
     with tempfile.TemporaryDirectory(prefix="hwgen-fpga-") as name:
-        _map(Path(name), rtlil, top, command, limit_s)
+        _map(Path(name), rtlil, top, [RELAX, command], limit_s)
         hierarchy = read_hierarchy(json.loads((Path(name) / "stat.json").read_text()), top)
-    total = _count(hierarchy, top, family)
+    total = count_cells(hierarchy, top, family)
     result = FpgaSynthesis(
         top=top,
         family=family,
@@ -194,7 +196,7 @@ def synthesise_fpga(
                 carry=count.carry,
             )
             for module in sorted(hierarchy.contents)
-            for count in [_count(hierarchy, module, family)]
+            for count in [count_cells(hierarchy, module, family)]
         ),
         script=command,
         tool=tool_version(),
@@ -228,7 +230,7 @@ def place_and_route(
         raise ConfigError(f"place_and_route: should be {' or '.join(DEVICES)}, not {family!r}")
     if not seeds:
         raise ConfigError("place_and_route: should have at least one seed")
-    command = _command(f"{top}{RING}", family, True, dsp, wide_luts)
+    command = command_of(f"{top}{RING}", family, True, dsp, wide_luts)
     device, package = DEVICES[family]
     options = [f"--{device}", "--package", package, "--freq", f"{TARGET_MHZ:g}", "--speed", "6"]
     options += ["--out-of-context", "--timing-allow-fail", "--json", "netlist.json"]
@@ -242,7 +244,7 @@ def place_and_route(
     utilization: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="hwgen-fpga-") as name:
         folder = Path(name)
-        _map(folder, rtlil, f"{top}{RING}", command, limit_s, ring)
+        _map(folder, rtlil, f"{top}{RING}", [command], limit_s, ring)
         for seed in seeds:
             _run_nextpnr(folder, top, [*options, "--seed", str(seed)], limit_s)
             report = json.loads((folder / "report.json").read_text())
@@ -276,7 +278,7 @@ def nextpnr_version() -> str:
         raise ConfigError(f"place_and_route: needs {NEXTPNR}; pip install 'hwgen[fpga]'") from None
 
 
-def _command(top: str, family: str, flatten: bool, dsp: bool, wide_luts: bool) -> str:
+def command_of(top: str, family: str, flatten: bool, dsp: bool, wide_luts: bool) -> str:
     if family not in FAMILIES:
         raise ConfigError(f"family: should be {' or '.join(FAMILIES)}, not {family!r}")
     parts = ["synth_ecp5", *([] if flatten else ["-noflatten"])]
@@ -288,7 +290,7 @@ def _command(top: str, family: str, flatten: bool, dsp: bool, wide_luts: bool) -
 
 
 def _map(
-    folder: Path, rtlil: str, top: str, command: str, limit_s: float, verilog: str = ""
+    folder: Path, rtlil: str, top: str, mapping: list[str], limit_s: float, verilog: str = ""
 ) -> None:
     """Leave ``stat.json`` and ``netlist.json`` in ``folder``."""
     (folder / "source.il").write_text(rtlil, encoding="utf-8")
@@ -298,7 +300,7 @@ def _map(
         *(["read_verilog source.v"] if verilog else []),
         f"hierarchy -check -top {top}",
         HIDE,
-        command,
+        *mapping,
         "tee -q -o stat.json stat -json",
         "write_json netlist.json",
     ]
@@ -336,7 +338,7 @@ def _cells(hierarchy: Hierarchy, module: str) -> dict[str, int]:
     return {kind: number for kind, number in cells.items() if kind != "$scopeinfo"}
 
 
-def _count(hierarchy: Hierarchy, module: str, family: str) -> Cell:
+def count_cells(hierarchy: Hierarchy, module: str, family: str) -> Cell:
     known, total = CELLS[family], Cell()
     for kind, number in _cells(hierarchy, module).items():
         if kind not in known:

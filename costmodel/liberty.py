@@ -2,9 +2,9 @@
 
 Groups of one arc that differ in ``when`` only become one arc, the worst of them entry by entry.
 Kept of the arcs are the combinational ones and those from a clock edge, of the constraints set-up
-and recovery. Left out: asynchronous clear and preset, three-state enables, hold, internal power,
-wire loads, receiver models, noise, buses, and slew derates (asap7, ihp-sg13g2 and sky130hd derate
-by 1: a transition is taken as the table says it).
+and recovery. Left out: asynchronous clear and preset, three-state enables, hold, internal power
+(see ``costmodel.liberty_power``), wire loads, receiver models, noise, buses, and slew derates
+(asap7, ihp-sg13g2 and sky130hd derate by 1: a transition is taken as the table says it).
 """
 
 from __future__ import annotations
@@ -186,11 +186,7 @@ class _Reader:
         return Library(name=self.top.arguments[0], voltage_v=voltage, cells=cells)
 
     def _unit(self, text: str | None, attribute: str, base: str, to: float) -> float:
-        found = _UNIT.fullmatch(text or "")
-        scale = _SCALES.get(found[2].lower().removesuffix(base)) if found else None
-        if found is None or scale is None:
-            raise LibertyError(f"{self.where}: {attribute}: should be a unit, not {text!r}")
-        return round(float(found[1]) * scale / to, 12)
+        return unit(text, f"{self.where}: {attribute}", base, to)
 
     def _number(self, group: Group, attribute: str) -> float:
         value = self._optional(group, attribute)
@@ -331,10 +327,10 @@ class _Reader:
                 if variable not in (first, second) or not points:
                     raise LibertyError(f"{where}: {variable}: should be {first} or {second}")
                 scale = self.ff if variable == LOAD else self.ns
-                axes[variable] = _numbers(points, scale, where)
+                axes[variable] = numbers(points, scale, where)
                 if any(a >= b for a, b in pairwise(axes[variable])):
                     raise LibertyError(f"{where}: {index}: should rise")
-        values = np.array(_numbers(found.lists["values"], self.ns, where))
+        values = np.array(numbers(found.lists["values"], self.ns, where))
         shape = [len(axes[variable]) for variable in order]
         if values.size != prod(shape):
             raise LibertyError(f"{where}: should hold {prod(shape)} values, not {values.size}")
@@ -349,7 +345,17 @@ class _Reader:
         )
 
 
-def _numbers(texts: list[str], scale: float, where: str) -> tuple[float, ...]:
+def unit(text: str | None, where: str, base: str, to: float) -> float:
+    """A unit such as ``1ps`` (base s) as a multiple of ``to``; LibertyError for anything else."""
+    found = _UNIT.fullmatch(text or "")
+    scale = _SCALES.get(found[2].lower().removesuffix(base)) if found else None
+    if found is None or scale is None:
+        raise LibertyError(f"{where}: should be a unit, not {text!r}")
+    return round(float(found[1]) * scale / to, 12)
+
+
+def numbers(texts: list[str], scale: float, where: str) -> tuple[float, ...]:
+    """Scaled numbers of a list of a Liberty file; LibertyError for what is none."""
     try:
         words = " ".join(texts).replace(",", " ").replace("\\", " ").split()
         return tuple(round(float(word) * scale, 12) for word in words)

@@ -44,8 +44,11 @@ class Group:
         return (group for group in self.groups if group.kind == kind)
 
 
-def tree(text: str, file: str) -> Group:
-    """The group that the text holds; power tables and the like are passed over."""
+def tree(text: str, file: str, skipped: re.Pattern[str] = _SKIPPED) -> Group:
+    """The group that the text holds; groups of a kind in ``skipped`` are passed over.
+
+    By default these are power tables and what is like them, but not leakage.
+    """
     root = Group("file", [])
     stack, at = [root], 0
     while True:
@@ -61,8 +64,8 @@ def tree(text: str, file: str) -> Group:
                 raise LibertyError(f"{file}: closes a group that was not opened")
             stack.pop()
         elif found["open"]:
-            if _SKIPPED.fullmatch(name) and name != "leakage_power":
-                at = _after_group(text, at, file)
+            if skipped.fullmatch(name) and name != "leakage_power":
+                at = after_group(text, at, file)
                 continue
             stack.append(Group(name, _arguments(found["arguments"])))
             if name in ("library", "cell", "lu_table_template") and not stack[-1].arguments:
@@ -82,7 +85,8 @@ def _arguments(text: str) -> list[str]:
     return [quoted or word for quoted, word in _ARGUMENT.findall(text)]
 
 
-def _after_group(text: str, at: int, file: str) -> int:
+def after_group(text: str, at: int, file: str) -> int:
+    """Where the group ends whose brace opens just before ``at``."""
     depth = 1
     for brace in _BRACE.finditer(text, at):
         depth += 1 if brace[0] == "{" else -1

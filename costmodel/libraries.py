@@ -162,21 +162,23 @@ class TechnologyFiles(NamedTuple):
             which is mostly adders, 10 % and 25 % smaller and 33 % and 14 % slower. Products stay
             gates.
         """
+        return synthesise(
+            source, top, language=language, **self.options(top, full_adders), **options
+        )
+
+    def options(self, top: str, full_adders: bool | None = None) -> dict[str, Any]:
+        """What ``costmodel.synth`` needs to know of this technology; see ``synthesise``."""
         adder = self.info.full_adder
         if full_adders is None:
             full_adders = adder is not None
         if full_adders and adder is None:
             raise SynthesisError(f"{top}: full_adders: {self.name} has no adder cell")
-        return synthesise(
-            source,
-            top,
-            self.files,
-            language,
-            dont_use=tuple(self.info.dont_use),
-            conditions=self.info.conditions,
-            adders=adder.adder_map() if full_adders and adder else None,
-            **options,
-        )
+        return {
+            "liberty": self.files,
+            "dont_use": tuple(self.info.dont_use),
+            "conditions": self.info.conditions,
+            "adders": adder.adder_map() if full_adders and adder else None,
+        }
 
     def gate_area(self) -> float:
         """Area of one gate equivalent in ``info.area_unit``, read from the files."""

@@ -28,18 +28,19 @@ class Group(NamedTuple):
     cell: Cell
     names: list[str]
     nets: Mapping[str, Ints]
-    """Pin to net of each instance, -1: constant or unconnected."""
+    """Pin to net of each instance, -1: constant 0 or unconnected, -2: constant 1."""
 
 
 @dataclass(frozen=True)
 class Netlist:
-    """A flat netlist: nets are numbered from 0."""
+    """A flat netlist: nets are numbered from 0; ``bits`` are their numbers in the JSON."""
 
     top: str
     nets: int
     inputs: Ints
     outputs: Ints
     groups: Sequence[Group]
+    bits: Sequence[int] = ()
 
 
 def read_netlist(text: str, top: str, library: Library) -> Netlist:
@@ -53,7 +54,10 @@ def read_netlist(text: str, top: str, library: Library) -> Netlist:
     nets: dict[int, int] = {}
 
     def number(bits: list[Any]) -> list[int]:
-        return [nets.setdefault(bit, len(nets)) if isinstance(bit, int) else -1 for bit in bits]
+        return [
+            nets.setdefault(bit, len(nets)) if isinstance(bit, int) else (-2 if bit == "1" else -1)
+            for bit in bits
+        ]
 
     decoder = json.JSONDecoder()
     at = text.find(f"\n    {json.dumps(top)}: {{")
@@ -87,6 +91,7 @@ def read_netlist(text: str, top: str, library: Library) -> Netlist:
         np.array([net for net in inputs if net >= 0], dtype=np.int64),
         np.array([net for net in outputs if net >= 0], dtype=np.int64),
         groups,
+        list(nets),
     )
 
 

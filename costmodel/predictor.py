@@ -1,15 +1,15 @@
-"""Area and clock of very many cores at once: the same numbers as one core at a time, to the bit.
+"""Area, clock and energy of very many cores at once: the numbers of one core at a time, to the bit.
 
 Cores that differ only in tables L, ports K and reuse D have one *shape*. Of a shape, every part
 depends on one or two of the three: a table and a fetch on whether D > 1, a reduction on L,
-accumulators on L and D, control on few widths. Parts are priced once each, by `costmodel.area` and
-`costmodel.delay`, and combined by arithmetic that is the same for Python integers and for numpy
-arrays of them, in the same order.
+accumulators on L and D, control on few widths. Parts are priced once each, by `costmodel.area`,
+`costmodel.energy` and `costmodel.delay`, and combined by arithmetic that is the same for Python
+integers and for numpy arrays of them, in the same order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import product
 from operator import attrgetter
@@ -19,6 +19,8 @@ import numpy as np
 
 from costmodel.area import unit_area
 from costmodel.delay import DelayModel, fanout_delay, path_delay
+from costmodel.energy import UnitEnergy, unit_energy, unit_leakage_nw
+from costmodel.energy_data import ActivityClass
 from costmodel.paths import (
     Path,
     control_path,
@@ -33,6 +35,8 @@ from hwgen.counts import accumulate_counts, control_counts, reduce_counts
 from hwgen.primitive import Counts
 from hwgen.structure import Structure, structure
 
+CONVERTERS = 3
+"""The last units of a core: conversions, one component."""
 VARIED = ("tables", "ports", "reuse", "name")
 """What does not belong to a shape."""
 _SHAPE = attrgetter(*(name for name in CoreConfig.model_fields if name not in VARIED))
@@ -46,22 +50,39 @@ class Prediction(NamedTuple):
     latency: Any
     accumulator_latency: int
     """R, of the shape. Cycles follow from it: `sim.cycles.cycles_per_token`."""
+    fj_per_tile: Any
+    leakage_mw: Any
+    """Energy at full speed, and leakage; None without energies."""
+
+
+class Prices(NamedTuple):
+    """What one unit costs: area; energy as `costmodel.energy.UnitEnergy`; leakage. No energies: 0,
+    and nobody asks."""
+
+    area: float
+    tile_fj: float
+    block_fj: float
+    clock_fj: float
+    leakage_nw: float
+
+
+_Units = tuple[Any, Callable[..., Prices], tuple[Any, ...]]
 
 
 class Predictor:
     """Predictions in one technology; keeps what it has priced, so use one for many cores."""
 
-    def __init__(self, technology: Technology) -> None:
-        self.technology = technology
+    def __init__(self, technology: Technology, activity: ActivityClass = "random") -> None:
+        self.technology, self.activity = technology, activity
         self._shapes: dict[tuple[Any, ...], Shape] = {}
-        self._areas: dict[Any, float] = {}
+        self._prices: dict[Any, Prices] = {}
 
     def shape(self, core: CoreConfig) -> Shape:
         """The shape of a core."""
         key = _SHAPE(core)
         found = self._shapes.get(key)
         if found is None:
-            found = self._shapes[key] = Shape(core, self.technology, self._areas)
+            found = self._shapes[key] = Shape(core, self.technology, self.activity, self._prices)
         return found
 
     def __call__(self, core: CoreConfig) -> Prediction:
@@ -72,10 +93,16 @@ class Predictor:
 class Shape:
     """All cores like ``core`` but for tables, ports and reuse."""
 
-    def __init__(self, core: CoreConfig, technology: Technology, areas: dict[Any, float]) -> None:
-        self.core, self.technology = core, technology
-        self._areas = areas
-        """What control and reductions cost, by their specs; shapes have many in common."""
+    def __init__(
+        self,
+        core: CoreConfig,
+        technology: Technology,
+        activity: ActivityClass,
+        prices: dict[Any, Prices],
+    ) -> None:
+        self.core, self.technology, self.activity = core, technology, activity
+        self._prices = prices
+        """Of control, reductions and accumulators, by their specs; shapes have many in common."""
         self.mu = core.mu
         self._known: dict[tuple[Any, ...], Any] = {}
 
@@ -85,26 +112,46 @@ class Shape:
         Every combination must be a legal core; nothing is checked here.
         """
         deep = _look(lambda d: int(d > 1), reuse)
+        units = self._units(tables, ports, reuse, deep)
+        wait = self._get(self._accumulator_latency)
+        energy = leakage = None
+        if self.technology.energy is not None:
+            energy, leakage = self._energy(units, reuse, wait)
         return Prediction(
-            self.area(tables, ports, reuse, deep),
+            _total(number * self._part(0, price, axes) for number, price, axes in units),
             self.period_ns(tables, ports, reuse, deep),
             self._get(self._latency, tables, deep),
-            self._get(self._accumulator_latency),
+            wait,
+            energy,
+            leakage,
         )
 
-    def area(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
-        """In the order of `Structure.units`, as `costmodel.area.core_area` adds."""
-        area = 0.0 + tables * self._get(self._build, deep)
-        area = area + tables * self._get(self._tables, deep)
-        area = area + tables * ports * self._get(self._fetch, deep)
-        area = area + ports * self._get(self._reduce, tables)
-        area = area + ports * self._get(self._accumulate, self._get(self._words, tables), reuse)
+    def _units(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> list[_Units]:
+        """Number of each of `Structure.units`, in their order, and what prices one of them."""
         widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
         stages = self._get(self._tile_stages, tables)
-        area = area + 1 * self._get(self._control, *widths, stages, reuse)
-        area = area + tables * self.mu * self._get(self._inward, deep)
-        area = area + ports * self._get(self._outward, tables)
-        return area + 1 * self._get(self._shared, deep)
+        return [
+            (tables, self._build, (deep,)),
+            (tables, self._tables, (deep,)),
+            (tables * ports, self._fetch, (deep,)),
+            (ports, self._reduce, (tables,)),
+            (ports, self._accumulate, (self._get(self._words, tables), reuse)),
+            (1, self._control, (*widths, stages, reuse)),
+            (tables * self.mu, self._inward, (deep,)),
+            (ports, self._outward, (tables,)),
+            (1, self._shared, (deep,)),
+        ]
+
+    def _energy(self, units: list[_Units], reuse: Any, wait: int) -> tuple[Any, Any]:
+        """fJ per tile and leakage in mW, as `costmodel.energy.core_energy` adds them."""
+        cycles = _larger(reuse, wait) / reuse
+        parts, leakage = [], 0.0
+        for number, price, axes in units:
+            tile, block, clock, leak = (self._part(i, price, axes) for i in (1, 2, 3, 4))
+            parts.append(number * UnitEnergy(tile, block, clock).of_tile(reuse, cycles))
+            leakage = leakage + number * leak
+        first = len(parts) - CONVERTERS
+        return _total([*parts[:first], _total(parts[first:])]), leakage * 1e-6
 
     def period_ns(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
         """Longest stage; None without unit delays."""
@@ -134,20 +181,34 @@ class Shape:
             return found
         return _look(lambda *values: self._get(price, *values), *axes)
 
-    def _unit(self, place: int, spec: Structure) -> float:
-        unit = spec.units[place]
-        return unit_area(unit.component, unit.counts, self.technology)
+    def _part(self, which: int, price: Callable[..., Prices], axes: tuple[Any, ...]) -> Any:
+        """One of the prices of a unit, by its place in `Prices`."""
+        if not any(isinstance(axis, np.ndarray) for axis in axes):
+            return self._get(price, *axes)[which]
+        return _look(lambda *values: self._get(price, *values)[which], *axes)
 
-    def _build(self, deep: int) -> float:
+    def _unit(self, place: int, spec: Structure) -> Prices:
+        unit = spec.units[place]
+        return self._price(unit.component, unit.counts)
+
+    def _price(self, component: str, counts: Counts) -> Prices:
+        technology = self.technology
+        area = unit_area(component, counts, technology)
+        if technology.energy is None:
+            return Prices(area, 0.0, 0.0, 0.0, 0.0)
+        energy = unit_energy(component, counts, technology, self.activity)
+        return Prices(area, *energy, unit_leakage_nw(component, counts, technology))
+
+    def _build(self, deep: int) -> Prices:
         return self._unit(0, self.structure(1, 1, 1 + deep))
 
-    def _tables(self, deep: int) -> float:
+    def _tables(self, deep: int) -> Prices:
         return self._unit(1, self.structure(1, 1, 1 + deep))
 
-    def _fetch(self, deep: int) -> float:
+    def _fetch(self, deep: int) -> Prices:
         return self._unit(2, self.structure(1, 1, 1 + deep))
 
-    def _reduce(self, tables: int) -> float:
+    def _reduce(self, tables: int) -> Prices:
         spec = self.structure(tables, 1, 1).reduce
         return self._priced("reduce", spec, reduce_counts)
 
@@ -158,17 +219,17 @@ class Shape:
         """
         return tables if self.core.acc_overflow == "saturate" else 1
 
-    def _accumulate(self, tables: int, reuse: int) -> float:
+    def _accumulate(self, tables: int, reuse: int) -> Prices:
         spec = self.structure(tables, 1, reuse).accumulate
         return self._priced("accumulate", spec, accumulate_counts)
 
-    def _inward(self, deep: int) -> float:
+    def _inward(self, deep: int) -> Prices:
         return self._unit(6, self.structure(1, 1, 1 + deep))
 
-    def _outward(self, tables: int) -> float:
+    def _outward(self, tables: int) -> Prices:
         return self._unit(7, self.structure(tables, 1, 1))
 
-    def _shared(self, deep: int) -> float:
+    def _shared(self, deep: int) -> Prices:
         return self._unit(8, self.structure(1, 1, 1 + deep))
 
     def _in_tile_bits(self, tables: int) -> int:
@@ -180,15 +241,15 @@ class Shape:
     def _tile_stages(self, tables: int) -> int:
         return self.structure(tables, 1, 1).control.tile_stages
 
-    def _control(self, in_bits: int, out_bits: int, stages: int, reuse: int) -> float:
+    def _control(self, in_bits: int, out_bits: int, stages: int, reuse: int) -> Prices:
         control = self.structure(1, 1, reuse).control
         spec = replace(control, in_tile_bits=in_bits, out_tile_bits=out_bits, tile_stages=stages)
         return self._priced("control", spec, control_counts)
 
-    def _priced(self, component: str, spec: Any, counts: Callable[[Any], Counts]) -> float:
-        if spec not in self._areas:
-            self._areas[spec] = unit_area(component, counts(spec), self.technology)
-        return self._areas[spec]
+    def _priced(self, component: str, spec: Any, counts: Callable[[Any], Counts]) -> Prices:
+        if spec not in self._prices:
+            self._prices[spec] = self._price(component, counts(spec))
+        return self._prices[spec]
 
     def _latency(self, tables: int, deep: int) -> int:
         return self.structure(tables, 1, 1 + deep).latency
@@ -231,6 +292,14 @@ class Shape:
     def _model(self) -> DelayModel:
         assert self.technology.delays is not None
         return self.technology.delays
+
+
+def _total(numbers: Iterable[Any]) -> Any:
+    """Their sum, added in order."""
+    total: Any = 0.0
+    for number in numbers:
+        total = total + number
+    return total
 
 
 def _look(price: Callable[..., Any], *axes: Any) -> Any:

@@ -176,18 +176,18 @@ def synthesise(
     """
     if not liberty:
         raise ValueError("synthesise needs at least one Liberty file")
-    libraries = [_read_liberty(path) for path in liberty]
+    libraries = [read_file(path) for path in liberty]
     cells = read_liberty(liberty) if depth or timing else None
     if timing and cells is not None:
         _check_delays(top, cells)
         if conditions is None:
             raise ValueError("timing needs conditions")
-    commands = _commands(
+    steps = commands(
         top, libraries, language, flatten, dont_use, conditions, adders, cells is not None
     )
     script = ABC_SCRIPT + (ABC_BUFFERS if conditions else "")
     constraints = conditions.abc_constraints() if conditions else ""
-    texts = [script, *commands, *([constraints] if conditions else []), *(adders or ())]
+    texts = [script, *steps, *([constraints] if conditions else []), *(adders or ())]
     if cells is not None:
         texts += [FORMAT, str(timing and conditions)]
     key = cache_key(texts, source, [library.digest for library in libraries])
@@ -196,14 +196,8 @@ def synthesise(
         return hit
     with tempfile.TemporaryDirectory(prefix="hwgen-synth-") as name:
         folder = Path(name)
-        (folder / READERS[language][1]).write_text(source, encoding="utf-8")
-        (folder / "map.abc").write_text(script, encoding="utf-8")
-        (folder / "constraints").write_text(constraints, encoding="utf-8")
-        for file, text in zip(("adders.v", "techmap.v"), adders or (), strict=False):
-            (folder / file).write_text(text, encoding="utf-8")
-        for index, library in enumerate(libraries):
-            (folder / f"{index}.lib").symlink_to(library.file)
-        run_yosys(folder, commands, top, cache_dir() / "synth" / f"{key}.log", limit_s)
+        lay_out(folder, source, language, libraries, script, constraints, adders)
+        run_yosys(folder, steps, top, cache_dir() / "synth" / f"{key}.log", limit_s)
         result = _parse(json.loads((folder / "stat.json").read_text()), top)
         result = result.model_copy(update={"full_adders": adders is not None})
         if cells is not None:
@@ -216,9 +210,28 @@ def synthesise(
     return result
 
 
-def _commands(
+def lay_out(
+    folder: Path,
+    source: str,
+    language: Language,
+    libraries: list[LibertyFile],
+    script: str,
+    constraints: str,
+    adders: AdderMap | None,
+) -> None:
+    """Write what the commands read."""
+    (folder / READERS[language][1]).write_text(source, encoding="utf-8")
+    (folder / "map.abc").write_text(script, encoding="utf-8")
+    (folder / "constraints").write_text(constraints, encoding="utf-8")
+    for file, text in zip(("adders.v", "techmap.v"), adders or (), strict=False):
+        (folder / file).write_text(text, encoding="utf-8")
+    for index, library in enumerate(libraries):
+        (folder / f"{index}.lib").symlink_to(library.file)
+
+
+def commands(
     top: str,
-    libraries: list[_LibertyFile],
+    libraries: list[LibertyFile],
     language: Language,
     flatten: bool,
     dont_use: Sequence[str],
@@ -323,7 +336,7 @@ def _parse(stat: dict[str, Any], top: str) -> Synthesis:
     )
 
 
-class _LibertyFile(NamedTuple):
+class LibertyFile(NamedTuple):
     """A Liberty file, unpacked in the cache folder, and what is asked of its text."""
 
     file: Path
@@ -331,8 +344,11 @@ class _LibertyFile(NamedTuple):
     has_flip_flop: bool
 
 
-def _read_liberty(path: Path) -> _LibertyFile:
-    """Read once in a process, as these files are large; again if the file has changed."""
+def read_file(path: Path) -> LibertyFile:
+    """A Liberty file, unpacked.
+
+    Read once in a process, as these files are large; again if the file has changed.
+    """
     try:
         stat = path.stat()
     except OSError as error:
@@ -345,7 +361,7 @@ def _read_liberty(path: Path) -> _LibertyFile:
 
 
 @lru_cache(maxsize=64)
-def _unpack(path: Path, changed_ns: int, size: int, folder: Path) -> _LibertyFile:
+def _unpack(path: Path, changed_ns: int, size: int, folder: Path) -> LibertyFile:
     try:
         content = read_packed(path)
     except LibertyError as error:
@@ -354,7 +370,7 @@ def _unpack(path: Path, changed_ns: int, size: int, folder: Path) -> _LibertyFil
     file = folder / "liberty" / f"{digest.hexdigest()[:32]}.lib"
     if not file.exists():
         write_atomically({file: content})
-    return _LibertyFile(file, digest.digest(), _HAS_FLIP_FLOP.search(content) is not None)
+    return LibertyFile(file, digest.digest(), _HAS_FLIP_FLOP.search(content) is not None)
 
 
 def cache_key(texts: list[str], source: str, libraries: Sequence[bytes] = ()) -> str:

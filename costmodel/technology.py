@@ -12,6 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from costmodel.corrections import GROUPS
 from costmodel.delay import DelayModel
+from costmodel.energy_data import EnergyModel
+from costmodel.fpga import FAMILIES
 from costmodel.interpolate import between, locate
 from costmodel.libraries import library_names, own_folder
 from costmodel.residual import Residual
@@ -142,6 +144,9 @@ class Technology(Strict):
     delays: Annotated[
         DelayModel | None, Field(description="null: the Liberty files have no delays")
     ] = None
+    energy: Annotated[EnergyModel | None, Field(description="null: no core was simulated yet")] = (
+        None
+    )
 
     @field_validator("costs")
     @classmethod
@@ -186,8 +191,8 @@ def costs_file(name: str) -> Path:
 
 
 def technologies() -> list[str]:
-    """Names that ``load_technology`` accepts, sorted."""
-    packaged = {path.stem for path in TECH_DIR.glob("*.yaml")}
+    """Names that ``load_technology`` accepts, sorted; FPGA families are none of them."""
+    packaged = {path.stem for path in TECH_DIR.glob("*.yaml")} - {*FAMILIES}
     own = {name for name in library_names() if costs_file(name).exists()}
     return sorted(packaged | own)
 
@@ -195,6 +200,11 @@ def technologies() -> list[str]:
 def load_technology(name: str) -> Technology:
     """The unit costs of a technology; ConfigError for an unknown name or a faulty file."""
     known = technologies()
+    if name in FAMILIES:
+        raise ConfigError(
+            f"technology: should be one with areas, not {name!r}, an FPGA family; estimate, synth, "
+            "calibrate and validate know it"
+        )
     if name not in known:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

@@ -93,7 +93,24 @@ def analyse(netlist: Netlist, conditions: Conditions) -> Timing:
     return _Analysis(netlist, conditions).run()
 
 
-class _Tables:
+class Surroundings(NamedTuple):
+    """What the cells of a netlist see, by net."""
+
+    load_ff: Floats
+    transition_ns: Floats
+
+
+def surroundings(netlist: Netlist, conditions: Conditions) -> Surroundings:
+    """Load of each net and its transition, the mean of its two edges, as ``analyse`` finds them.
+
+    Transitions are the slowest of all arcs into the net. Raises TimingError as ``analyse`` does.
+    """
+    found = _Analysis(netlist, conditions)
+    slews = found.slew[: 2 * netlist.nets]
+    return Surroundings(found.load.astype(np.float64), (slews[::2] + slews[1::2]) / 2)
+
+
+class Tables:
     """Tables stacked into arrays, so that any mixture of them is looked up at once.
 
     Axes are padded with infinity, values with 0; a single point becomes two with the same value.
@@ -163,7 +180,7 @@ class _Analysis:
     def __init__(self, netlist: Netlist, conditions: Conditions):
         self.netlist, self.conditions = netlist, conditions
         self.clock = 2 * netlist.nets + _check_clocks(netlist)
-        self.tables = _Tables()
+        self.tables = Tables()
         self._rows: list[_Row] = []
         self._build()
         self._propagate()
@@ -215,6 +232,7 @@ class _Analysis:
                     nets = group.nets[name]
                     number = np.bincount(nets[nets >= 0], minlength=netlist.nets)
                     load = load + number * (pin.capacitance_ff or 0.0)
+        self.load = load
         self.tables.close()
         self.arrival = np.full(2 * netlist.nets + 2, -np.inf)
         self.slew = np.zeros(2 * netlist.nets + 2)
@@ -252,7 +270,7 @@ class _Analysis:
             instances = np.flatnonzero(group.nets[name] >= 0)
             nodes = 2 * group.nets[name][instances] + edge
             clock = np.full(nodes.size, self.conditions.clock_transition_ns)
-            tables = _Tables()
+            tables = Tables()
             tables.add(table)
             tables.close()
             setup = tables.look_up(np.zeros(nodes.size, dtype=np.int64), clock, self.slew[nodes])

@@ -478,7 +478,7 @@ class _Loader(yaml.SafeLoader):
         value: int = super().construct_yaml_int(node)
         if UNPLAIN_INTEGER.fullmatch(node.value):
             raise _UnplainIntegerError(
-                problem=f"should be an integer without leading zeros and colons, "
+                problem="should be an integer without leading zeros and colons, "
                 f"not {node.value}, which YAML reads as {value}",
                 problem_mark=node.start_mark,
             )

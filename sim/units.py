@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.cachedir import cache_dir
-from sim.model import COMPILE, INCLUDE, VERILATE, _runtime, digest, lock, run_tool, versions
+from sim.model import COMPILE, INCLUDE, VERILATE, digest, lock, run_tool, runtime, versions
 
 DRIVER = Path(__file__).with_name("pairs.cpp")
 LEVEL = "-O2"
@@ -84,7 +84,7 @@ def _build(verilog: str, top: str, compile_unit: list[str], work: Path) -> Path:
     everything.write_text("".join(f'#include "{path}"\n' for path in parts))
     built = work / "unit.so"
     flags = [*compile_unit, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}", f"-I{work}"]
-    objects = map(str, _runtime())
+    objects = map(str, runtime())
     command = ["g++", *flags, "-shared", "-o", str(built), str(everything), *objects, "-lpthread"]
     run_tool(command, work, f"g++ on {top}")
     return built

@@ -151,7 +151,7 @@ def test_products_are_luts_unless_blocks_are_allowed():
 def test_scripts(options, script):
     family, flatten, dsp, wide_luts = options
     ends = f"{'' if dsp else ' -nodsp'}{'' if wide_luts else ' -nowidelut'} -top core"
-    assert fpga._command("core", family, flatten, dsp, wide_luts) == script + ends
+    assert fpga.command_of("core", family, flatten, dsp, wide_luts) == script + ends
 
 
 CORE = CoreConfig(kind="lut", mu=2, tables=2, ports=2, reuse=2, name="core")
@@ -192,7 +192,7 @@ def test_a_core_flat_and_by_module():
 def test_multiplexers_behind_luts_are_free_and_memory_is_named():
     def cells(family, **numbers):
         stat = {"modules": {"\\top": {"num_cells_by_type": {"$scopeinfo": 3, **numbers}}}}
-        return fpga._count(read_hierarchy(stat, "top"), "top", family)
+        return fpga.count_cells(read_hierarchy(stat, "top"), "top", family)
 
     assert cells("xcup", LUT2=1, LUT6=2, INV=1, MUXF7=5, MUXF8=2) == (4, 0, 0, 0, 0)
     assert cells("xcup", RAM32M=2, SRL16E=1, FDRE=3, CARRY4=2) == (9, 3, 2, 9, 0)

@@ -7,6 +7,7 @@ import pytest
 
 from costmodel.area import core_area
 from costmodel.delay import core_clock
+from costmodel.energy import core_energy
 from costmodel.libraries import PACKAGED
 from costmodel.predictor import Predictor
 from costmodel.sampling import load_samples
@@ -31,6 +32,12 @@ def test_one_core_is_what_area_and_delay_say(predictor):
         else:
             expected = core_clock(spec, technology.delays, technology.name).period_ns
             assert found.period_ns == expected, sample.name
+        if technology.energy is None:
+            assert (found.fj_per_tile, found.leakage_mw) == (None, None)
+        else:
+            energy = core_energy(spec, technology)
+            assert found.fj_per_tile == energy.fj_per_tile, sample.name
+            assert found.leakage_mw == energy.leakage_mw
 
 
 @pytest.mark.parametrize("name", ["train_05", "train_18", "train_22", "train_39", "outside_00"])
@@ -47,6 +54,9 @@ def test_arrays_are_what_single_cores_are(predictor, name):
         assert np.broadcast_to(grid.latency, (5, 3, 4))[place] == single.latency
         if single.period_ns is not None:
             assert grid.period_ns[place] == single.period_ns
+        if single.fj_per_tile is not None:
+            assert grid.fj_per_tile[place] == single.fj_per_tile
+            assert grid.leakage_mw[place] == single.leakage_mw
     listed = shape.predict(tables[:3], ports, reuse[:3])
     assert listed.area.tolist() == [grid.area[i, i, i] for i in range(3)]
 

@@ -357,7 +357,7 @@ def test_agrees_with_abc(name, tmp_path):
 
 
 def test_tables_of_other_sizes_are_looked_up_together():
-    tables = timing._Tables()
+    tables = timing.Tables()
     points = timing.Table(first=(1.0, 2.0, 4.0), second=(0.0,), values=((1.0,), (3.0,), (5.0,)))
     scalar = timing.Table(first=(0.0,), second=(0.0,), values=((7.0,),))
     assert [tables.add(points), tables.add(scalar), tables.add(points)] == [0, 1, 0]

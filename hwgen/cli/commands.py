@@ -91,13 +91,16 @@ def estimate(
             help="T,N,M: tokens, inputs, outputs; default: one token of the core's largest layer"
         ),
     ] = None,
+    activity: Annotated[
+        str, typer.Option(help="data that the energy is for: random or digits")
+    ] = "random",
     as_json: AsJson = False,
 ) -> None:
-    """Area, counts, cycles and traffic of a core, without building it."""
+    """Area, energy, counts, cycles and traffic of a core, without building it."""
     from hwgen.cli.tables import estimate_tables
     from hwgen.flow.estimate import estimate as run
 
-    result = run(core, tech, layer)
+    result = run(core, tech, layer, activity)
     if as_json:
         _print_json(result.as_json())
         return
@@ -156,7 +159,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Read and check a checkpoint: shape, format, scale and zeros of every ternary tensor."""
-    from hwgen.cli.tables import inspect_tables
+    from hwgen.cli.inspect_tables import inspect_tables
     from hwgen.flow.inspect import inspect as run
 
     with _counted("reading tensors") as progress:
@@ -226,24 +229,46 @@ def calibrate(
     holdout: Annotated[
         bool, typer.Option("--holdout", help="synthesise the cores of the hold-out set instead")
     ] = False,
+    energy: Annotated[
+        bool,
+        typer.Option("--energy", help="simulate cores in cells and fit the energies instead"),
+    ] = False,
     most_cells: Annotated[
-        int, typer.Option(min=1, help="with these: leave larger cores for another time")
-    ] = 1_000_000,
+        int | None, typer.Option(min=1, help="with these: leave larger cores for another time")
+    ] = None,
 ) -> None:
     """Measure a technology's unit costs by synthesis, or whole cores to judge the model on.
 
     What was synthesised is kept, so that an interrupted run goes on where it stopped.
     """
-    if training or holdout:
-        from hwgen.flow.holdout import HOLDOUT, TRAINING, synthesise_samples
+    from costmodel.fpga import FAMILIES
 
-        for groups in [TRAINING] * training + [HOLDOUT] * holdout:
-            with _counted("synthesising cores") as count:
-                path = synthesise_samples(tech, groups, most_cells, _nameless(count))
+    if energy:
+        from hwgen.flow.calibrate_energy import calibrate_energy
+
+        with _counted("simulating cores") as count:
+            paths = calibrate_energy(tech, most_cells, _nameless(count))
+        for path in paths:
             typer.echo(path)
         return
-    from hwgen.flow.calibrate import calibrate as run
 
+    fpga = tech in FAMILIES
+    if training or holdout:
+        from hwgen.flow import fpga_holdout
+        from hwgen.flow.holdout import HOLDOUT, TRAINING
+        from hwgen.flow.holdout import synthesise_samples as of_cells
+
+        synthesise_samples = fpga_holdout.synthesise_samples if fpga else of_cells
+        for groups in [TRAINING] * training + [HOLDOUT] * holdout:
+            with _counted("synthesising cores") as count:
+                most = most_cells or 1_000_000
+                path = synthesise_samples(tech, groups, most, _nameless(count))
+            typer.echo(path)
+        return
+    from hwgen.flow import calibrate as cells
+    from hwgen.flow import fpga_calibrate
+
+    run = fpga_calibrate.calibrate if fpga else cells.calibrate
     with _status("calibrating") as say:
         path = run(tech, progress=lambda kind, done, total: say(f"{kind}: {done} of {total}"))
     typer.echo(path)
@@ -264,12 +289,15 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
+    from costmodel.fpga import FAMILIES
     from hwgen.cli.tables import validation_tables
+    from hwgen.flow import fpga_holdout
+    from hwgen.flow import validate as cells
     from hwgen.flow.validate import recorded, write_figure
-    from hwgen.flow.validate import validate as run
 
     results = []
-    for tech in techs or recorded():
+    for tech in techs or [*recorded(), *fpga_holdout.recorded()]:
+        run = fpga_holdout.validate if tech in FAMILIES else cells.validate
         with _counted(f"{tech}: synthesising again") as count:
             results.append(run(tech, recompute, _nameless(count)))
     if as_json:

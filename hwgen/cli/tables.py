@@ -9,15 +9,16 @@ import pandas as pd
 from rich.table import Table
 
 from costmodel.area import OMITTED
+from costmodel.energy import OMITTED as ENERGY_OMITTED
+from hwgen.cli.fpga_tables import fpga_estimate_table, fpga_synth_table
 from hwgen.flow.compare import METHOD, TIMING, Comparison
 from hwgen.flow.doctor import Report
 from hwgen.flow.estimate import Estimate
-from hwgen.flow.inspect import Inspection
+from hwgen.flow.fpga_estimate import FpgaEstimate
 from hwgen.flow.sweep import Sweep
 from hwgen.flow.synth import BY_MODULE, CellReport, FpgaReport
 from hwgen.flow.validate import Validation
 from hwgen.flow.verify import Verification
-from sim.checkpoints import Scales
 
 MEMORY = (
     "Memory around the core is not priced yet: the core alone decides; traffic is shown beside."
@@ -126,9 +127,38 @@ def validation_tables(result: Validation) -> Iterator[Table | str]:
     )
 
 
-def estimate_tables(result: Estimate) -> Iterator[Table | str]:
-    """Area by component, counts, and the layer."""
-    area, run = result.area, result.run
+def estimate_tables(result: Estimate | FpgaEstimate) -> Iterator[Table | str]:
+    """Area or resources by component, clock, counts, and the layer."""
+    if isinstance(result, FpgaEstimate):
+        yield from fpga_estimate_table(result)
+        omitted = result.note
+    else:
+        yield from _area_tables(result)
+        omitted = OMITTED
+    counts = Table(title="primitives")
+    counts.add_column("primitive")
+    counts.add_column("number", justify="right")
+    for label, number in result.counts.items():
+        counts.add_row(label, f"{number:,}")
+    yield counts
+    run = result.run
+    macs = run.tokens * run.in_features * run.out_features
+    used = macs / (result.cycles * result.core.tile_n * result.core.tile_m)
+    yield (
+        f"{run.tokens} × {run.in_features} → {run.out_features}: {result.cycles:,} cycles, "
+        f"{used:.1%} of the multiply-accumulates used; "
+        f"{result.traffic.weight_bits:,} weight bits, {result.traffic.act_bits:,} activation "
+        f"bits, {result.traffic.sum_bits:,} result bits"
+    )
+    if not result.corrected:
+        yield "A sum of parts: no factors were fitted on whole cores here yet."
+    yield f"Left out: {omitted}."
+    if isinstance(result, Estimate):
+        yield _energy_line(result)
+
+
+def _area_tables(result: Estimate) -> Iterator[Table | str]:
+    area = result.area
     table = Table(title=f"{result.core.name}: area in {area.unit.upper()}, {result.technology}")
     table.add_column("component")
     table.add_column("area", justify="right")
@@ -146,28 +176,23 @@ def estimate_tables(result: Estimate) -> Iterator[Table | str]:
         for name, value in result.clock.by_stage.items():
             stages.add_row(name, f"{value:.3f}")
         yield stages
-    counts = Table(title="primitives")
-    counts.add_column("primitive")
-    counts.add_column("number", justify="right")
-    for label, number in result.counts.items():
-        counts.add_row(label, f"{number:,}")
-    yield counts
-    macs = run.tokens * run.in_features * run.out_features
-    used = macs / (result.cycles * result.core.tile_n * result.core.tile_m)
-    yield (
-        f"{run.tokens} × {run.in_features} → {run.out_features}: {result.cycles:,} cycles, "
-        f"{used:.1%} of the multiply-accumulates used; "
-        f"{result.traffic.weight_bits:,} weight bits, {result.traffic.act_bits:,} activation "
-        f"bits, {result.traffic.sum_bits:,} result bits"
+
+
+def _energy_line(result: Estimate) -> str:
+    energy = result.energy
+    if energy is None:
+        return f"Energy: {result.energy_note}."
+    return (
+        f"Energy, {energy.activity} data, at full speed: {energy.fj_per_tile:,.0f} fJ per tile of "
+        f"{result.core.tile_n} × {result.core.tile_m}, {energy.fj_per_mac:,.3g} fJ per "
+        f"multiply-accumulate, {energy.clock_fj_per_tile / energy.fj_per_tile:.0%} of it the "
+        f"clock's; leakage {energy.leakage_mw:.3g} mW; left out: {ENERGY_OMITTED}."
     )
-    if not result.corrected:
-        yield "Area is a sum of parts: no factors were fitted on whole cores here yet."
-    yield f"Left out: {OMITTED}."
 
 
 def synth_tables(result: CellReport | FpgaReport) -> Iterator[Table | str]:
     """By component, as a whole, and the longest path."""
-    yield _fpga_table(result) if isinstance(result, FpgaReport) else _cell_table(result)
+    yield fpga_synth_table(result) if isinstance(result, FpgaReport) else _cell_table(result)
     if isinstance(result, CellReport):
         yield from _path_lines(result)
     cells = ", ".join(f"{number:,} {cell}" for cell, number in result.histogram.items())
@@ -231,20 +256,6 @@ def _path_lines(result: CellReport) -> Iterator[str]:
     yield f"Module by module {result.apart.delay_ns:.3f} ns: {stages}."
 
 
-def _fpga_table(result: FpgaReport) -> Table:
-    table = Table(title=f"{result.core.name}: synthesised for {result.technology}")
-    table.add_column("component")
-    for name in ("LUT", "FF", "carry"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, part in result.parts.items():
-        table.add_row(name, f"{part.lut:,}", f"{part.ff:,}", f"{part.carry:,}")
-    table.add_section()
-    for name, whole in (("sum", result.apart), ("total", result.flat)):
-        bold = "bold" if name == "total" else None
-        table.add_row(name, f"{whole.lut:,}", f"{whole.ff:,}", f"{whole.carry:,}", style=bold)
-    return table
-
-
 def verify_text(result: Verification) -> str:
     """One paragraph: what was compared and how it went."""
     predicted = f"{result.cycles_predicted:,} predicted"
@@ -276,42 +287,6 @@ def mismatch_text(core: str, result: Verification) -> str:
         f"layer {first.layer}, token {first.token}, output {first.output}: expected "
         f"{first.expected}, got {first.got}"
     )
-
-
-def inspect_tables(result: Inspection) -> Iterator[Table | str]:
-    """A line for every ternary tensor, and the totals."""
-    table = Table(title=f"Ternary tensors of {result.path}")
-    table.add_column("tensor", overflow="fold")
-    table.add_column("format", no_wrap=True)
-    for name in ("out × in", "scale", "zeros"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for report in result.reports:
-        tensor = report.tensor
-        table.add_row(
-            tensor.name,
-            tensor.format,
-            f"{tensor.out_features} × {tensor.in_features}",
-            _scale_text(report.scales),
-            f"{report.zero_fraction:.2%}",
-        )
-    table.add_section()
-    zeros = f"{result.zeros / result.weights:.2%}"
-    count = f"{len(result.reports):,} tensors"
-    table.add_row(count, "", f"{result.weights:,} weights", "", zeros, style="bold")
-    yield table
-    if result.others:
-        others = ", ".join(f"{count} {name}" for name, count in result.others.most_common())
-        yield f"Tensors that are not ternary: {others}."
-
-
-def _scale_text(scales: Scales) -> str:
-    """``× 0.25``, ``÷ 4``, or the range and number of several."""
-    sign = "×" if scales.convention == "multiply" else "÷"
-    if scales.lowest == scales.highest:
-        text = f"{sign} {scales.lowest:.6g}"
-    else:
-        text = f"{sign} {scales.lowest:.6g} … {scales.highest:.6g}"
-    return text if scales.values.size == 1 else f"{text} ({scales.values.size:,})"
 
 
 def doctor_table(report: Report) -> Table:

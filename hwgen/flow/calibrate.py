@@ -17,6 +17,7 @@ from costmodel.technology import Technology, costs_file
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import FloatReduceSpec, WidenSpec
+from hwgen.flow.energies import with_energies
 from hwgen.flow.holdout import corrected, predict_again
 from hwgen.fpspec import FpAddSpec, FpMulSpec
 from hwgen.number import FLOATS, FloatFormat
@@ -34,7 +35,8 @@ def calibrate(
 ) -> Path:
     """Measure the units of ``tech``, fit corrections, write both as YAML; returns the file.
 
-    Corrections come from the training cores that were synthesised (`hwgen.flow.holdout`), if any.
+    Corrections come from the training cores that were synthesised (`hwgen.flow.holdout`), energies
+    from those that were simulated (`hwgen.flow.energies`), if any.
 
     tech: ``generic``, whose Liberty file comes with the package, or one whose files are found.
     out: file to write; default: the cost model's own, ``costmodel/tech/<tech>.yaml``, or
@@ -47,7 +49,7 @@ def calibrate(
     library = find_library(tech)
     result = measure_technology(library, generated, progress)
     delays = unit_delays(library, generated, progress)
-    result = corrected(result.model_copy(update={"delays": delays}))
+    result = with_energies(corrected(result.model_copy(update={"delays": delays})))
     path = costs_file(tech) if out is None else out
     write_atomically({path: as_yaml(result)})
     if out is None:
@@ -124,10 +126,10 @@ def as_yaml(technology: Technology) -> str:
     )
     content = technology.model_dump(mode="json")
     content = {name: value for name, value in content.items() if value is not None}
-    return head + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
+    return head + yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=96)
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Rows of numbers on one line, everything else in blocks."""
 
 
@@ -136,4 +138,4 @@ def _represent_list(dumper: yaml.SafeDumper, values: list[object]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
 
 
-_Dumper.add_representer(list, _represent_list)
+Dumper.add_representer(list, _represent_list)

@@ -9,8 +9,13 @@ from typing import Any
 from costmodel import delay
 from costmodel.area import OMITTED, Area, core_area, labelled
 from costmodel.delay import Clock, NoDelaysError, core_clock
-from costmodel.technology import load_technology
+from costmodel.energy import OMITTED as ENERGY_OMITTED
+from costmodel.energy import CoreEnergy, core_energy
+from costmodel.energy_data import ACTIVITIES
+from costmodel.fpga import FAMILIES
+from costmodel.technology import UncalibratedError, load_technology
 from hwgen.config import ConfigError, CoreConfig, load_core
+from hwgen.flow.fpga_estimate import FpgaEstimate, estimate_fpga
 from hwgen.flow.verify import check_fits
 from hwgen.structure import structure
 from sim.cycles import Run, Traffic, total_cycles, traffic
@@ -31,6 +36,9 @@ class Estimate:
     run: Run
     cycles: int
     traffic: Traffic
+    energy: CoreEnergy | None
+    energy_note: str
+    """Why there is no energy."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data. ``counts`` maps primitives to their number; area is in ``area_unit``."""
@@ -58,6 +66,22 @@ class Estimate:
             "act_bits": self.traffic.act_bits,
             "sum_bits": self.traffic.sum_bits,
             "omitted": OMITTED,
+            **self._energy_json(),
+        }
+
+    def _energy_json(self) -> dict[str, Any]:
+        energy = self.energy
+        if energy is None:
+            missing = ("energy_fj_per_tile", "energy_fj_per_mac", "leakage_mw")
+            return {**dict.fromkeys(missing), "why_no_energy": self.energy_note}
+        return {
+            "energy_fj_per_tile": energy.fj_per_tile,
+            "energy_fj_per_mac": energy.fj_per_mac,
+            "energy_by_component_fj_per_tile": dict(energy.by_component),
+            "clock_energy_fj_per_tile": energy.clock_fj_per_tile,
+            "leakage_mw": energy.leakage_mw,
+            "activity": energy.activity,
+            "energy_omitted": ENERGY_OMITTED,
         }
 
     def _clock(self) -> dict[str, Any]:
@@ -71,19 +95,33 @@ class Estimate:
         }
 
 
-def estimate(core: Path, technology: str, layer: str | None = None) -> Estimate:
-    """Estimate the core in ``core``; ``layer`` is "T,N,M", by default one token of its largest."""
+def estimate(
+    core: Path, technology: str, layer: str | None = None, activity: str = "random"
+) -> Estimate | FpgaEstimate:
+    """Estimate the core in ``core``.
+
+    layer: "T,N,M", by default one token of its largest. activity: class of data for the energy.
+    """
+    if activity not in ACTIVITIES:
+        known = " or ".join(ACTIVITIES)
+        raise ConfigError(f"--activity: should be {known}, not {activity!r}")
     config = load_core(core)
-    tech = load_technology(technology)
     run = Run(1, config.max_in_features, config.max_out_features)
     if layer is not None:
         run = parse_run(layer)
         check_fits(config, "--layer", run.in_features, run.out_features)
+    if technology in FAMILIES:
+        return estimate_fpga(config, technology, run)
+    tech = load_technology(technology)
     spec = structure(config)
     try:
         clock: Clock | str = core_clock(spec, tech.delays, tech.name)
     except NoDelaysError as error:
         clock = str(error)
+    try:
+        energy, note = core_energy(spec, tech, activity), ""
+    except UncalibratedError as error:
+        energy, note = None, str(error)
     return Estimate(
         core=config,
         technology=tech.name,
@@ -94,6 +132,8 @@ def estimate(core: Path, technology: str, layer: str | None = None) -> Estimate:
         run=run,
         cycles=total_cycles(spec, [run]),
         traffic=traffic(spec, run),
+        energy=energy,
+        energy_note=note,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from itertools import groupby
@@ -12,6 +12,7 @@ from typing import Any
 from costmodel.area import core_area
 from costmodel.delay import Clock, core_clock
 from costmodel.fpga import CARRY_CELLS, FAMILIES, LUT_INPUTS, FpgaSynthesis, synthesise_fpga
+from costmodel.fpgacost import RESOURCES, load_fpga, predict
 from costmodel.libraries import TechnologyFiles, find_library, library_names
 from costmodel.synth import Synthesis
 from costmodel.technology import UncalibratedError, load_technology, technologies
@@ -127,22 +128,28 @@ class CellReport:
 
 @dataclass(frozen=True)
 class FpgaPart:
-    """One component of the hierarchical run for an FPGA."""
+    """One component of the hierarchical run; ``estimate`` is None without unit costs."""
 
     lut: int
     ff: int
     carry: int
+    estimate: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class FpgaReport:
-    """One core in the cells of an FPGA family; ``flat`` and ``apart`` as in ``CellReport``."""
+    """One core in the cells of an FPGA family; ``flat`` and ``apart`` as in ``CellReport``.
+
+    estimate: of the whole core by resource, None without unit costs, and ``why`` then says why.
+    """
 
     core: CoreConfig
     technology: str
     parts: dict[str, FpgaPart]
     flat: FpgaSynthesis
     apart: FpgaSynthesis
+    estimate: Mapping[str, float] | None
+    why: str
 
     @property
     def histogram(self) -> dict[str, int]:
@@ -156,6 +163,7 @@ class FpgaReport:
         return (
             f"LUTs of up to {LUT_INPUTS[family]} inputs, products made of them, too; carry: "
             f"{CARRY_CELLS[family]}; components: {self.apart.script}; total: {self.flat.script}"
+            + (f"; {self.why}" if self.why else "")
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -164,8 +172,12 @@ class FpgaReport:
             "core": self.core.name,
             "technology": self.technology,
             **{name: getattr(self.flat, name) for name in counts},
-            "components": {name: asdict(part) for name, part in self.parts.items()},
-            "components_total": asdict(FpgaPart(self.apart.lut, self.apart.ff, self.apart.carry)),
+            **_estimated(self.estimate),
+            "components": {
+                name: {what: getattr(part, what) for what in counts[:3]} | _estimated(part.estimate)
+                for name, part in self.parts.items()
+            },
+            "components_total": {what: getattr(self.apart, what) for what in counts[:3]},
             "cells": sum(self.flat.cells.values()),
             "most_frequent_cells": self.histogram,
             "notes": [BY_MODULE, self.note],
@@ -271,9 +283,7 @@ def _cells(
 def _fpga(config: CoreConfig, family: str, progress: Progress) -> FpgaReport:
     spec, emitted = structure(config), _emit(config, progress)
     progress(f"{family}: synthesising module by module (1 of 2)")
-    # Every module of its own is on the longest path, where wide LUTs of ecp5 cost the most.
-    wide = family != "ecp5"
-    apart = synthesise_fpga(emitted.rtlil, emitted.name, family, flatten=False, wide_luts=wide)
+    apart = synthesise_fpga(emitted.rtlil, emitted.name, family, flatten=False)
     progress(f"{family}: synthesising the core as a whole (2 of 2)")
     flat = synthesise_fpga(emitted.rtlil, emitted.name, family)
     found = {module.name: module for module in apart.modules}
@@ -291,8 +301,26 @@ def _fpga(config: CoreConfig, family: str, progress: Progress) -> FpgaReport:
     whole = (apart.lut, apart.ff, apart.carry)
     for index, number in enumerate(whole):
         counts["convert"][index] += number - sum(part[index] for part in counts.values())
-    parts = {name: FpgaPart(*counts[name]) for name in PARTS if any(counts[name])}
-    return FpgaReport(config, family, parts, flat, apart)
+    estimate, why = None, ""
+    by_part: dict[str, Mapping[str, float]] = {}
+    try:
+        found_costs = predict(spec, load_fpga(family))
+        estimate, by_part = found_costs.total, dict(found_costs.by_component)
+        held = by_part.pop("tables")
+        by_part[BUILD] = {name: held[name] + n for name, n in by_part.pop("build").items()}
+    except UncalibratedError as error:
+        why = str(error)
+    parts = {
+        name: FpgaPart(lut, ff, carry, by_part.get(name))
+        for name, (lut, ff, carry) in ((name, counts[name]) for name in PARTS)
+        if lut or ff or carry or any(by_part.get(name, {}).values())
+    }
+    return FpgaReport(config, family, parts, flat, apart, estimate, why)
+
+
+def _estimated(estimate: Mapping[str, float] | None) -> dict[str, float | None]:
+    """Expected resources as JSON names them."""
+    return {f"estimated_{name}": None if estimate is None else estimate[name] for name in RESOURCES}
 
 
 def _emit(config: CoreConfig, progress: Progress) -> Emitted:

@@ -18,6 +18,7 @@ from costmodel.sampling import load_samples
 from costmodel.technology import load_technology, technologies
 from hwgen.config import ConfigError
 from hwgen.files import write_atomically
+from hwgen.flow.energies import held_out
 from hwgen.flow.holdout import (
     HOLDOUT,
     Progress,
@@ -124,6 +125,10 @@ def judgements_of(tech: str) -> list[Judgement]:
     if costs.delays is not None:
         columns = "predicted_delay_ns", "synthesised_delay_ns"
         judgements.append(_judge(table, "delay", "hwgen", "ns", *columns))
+    judgements += [
+        Judgement(found.quantity, "hwgen", found.unit, found.errors, 0, found.cores)
+        for found in held_out(tech)
+    ]
     return judgements
 
 

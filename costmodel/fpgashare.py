@@ -1,0 +1,129 @@
+"""What is left of a core's primitives once Yosys has merged them, as counts to be priced.
+
+Flattened, equal sums are computed once and equal registers held once (of builders that write sums
+more than once); a word that is selected and then masked or negated bit by bit takes the look-up
+tables of the selection; and sums of sums without a register or a second use between them become one
+sum: rows of carry-save adders and one carry chain. Terms with carries of their own (half tables)
+are not merged, as their carries stand in the way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from costmodel.corrections import GROUPS, group_of
+from hwgen.counts import build_counts, table_counts
+from hwgen.primitive import Counts, Primitive, scaled
+from hwgen.spec import ProductSpec, ReduceSpec
+from hwgen.structure import Structure
+
+MERGED = {
+    "fetch_mux_xor": "fetch_mux, and its word XOR one shared bit, which fits the same LUTs",
+    "mux_and": "mux of `fan_in` words, 1 being none, and its word AND one shared bit, likewise",
+    "compress": "`fan_in` signed words of `width` bits to two words of the same sum",
+    "compress_products": "`fan_in` signed products of two words of `width` bits to two words",
+}
+"""Kinds that stand for several primitives and are measured as one."""
+
+
+FPGA_GROUPS = {
+    **GROUPS,
+    "select_held": "fetch of more than four words from a table's registers into adders: on "
+    "the longest path of its stage from its start, so that it is mapped for delay",
+}
+"""Groups of primitives with a correction of their own."""
+
+
+def shared_group(spec: Structure, component: str, primitive: Primitive) -> str:
+    """The group of FPGA_GROUPS that a merged primitive of a core belongs to."""
+    if primitive.kind == "compress_products":
+        return "product"
+    group = group_of(component, primitive)
+    held = bool(spec.build.cuts) and spec.build.cuts[-1] == spec.build.dag.levels
+    if group == "select" and held and not spec.fetch.registered and primitive.fan_in > 4:
+        return "select_held"
+    return group
+
+
+def shared_counts(spec: Structure) -> dict[str, Counts]:
+    """Primitives of a whole core by component, merged."""
+    config, counts = spec.config, dict(spec.counts)
+    counts["build"] = scaled(build_counts(spec.build, merged=True), config.tables)
+    counts["tables"] = scaled(table_counts(spec.build, merged=True), config.tables)
+    counts["fetch"] = _selected(counts["fetch"])
+    counts["accumulate"] = _masked(counts["accumulate"])
+    if isinstance(spec.reduce, ReduceSpec) and not spec.reduce.carry:
+        products = isinstance(spec.fetch, ProductSpec) and not spec.fetch.registered
+        if products:
+            counts["fetch"] = +Counter(
+                {p: n for p, n in counts["fetch"].items() if p.kind != "multiplier"}
+            )
+        old = Counter({p: n for p, n in counts["reduce"].items() if p.kind != "adder"})
+        counts["reduce"] = old + scaled(_sums(spec, products), config.ports)
+    return counts
+
+
+def _selected(counts: Counts) -> Counts:
+    """A port of fetch that negates: a multiplexer and a row of XOR gates."""
+    result = Counter(counts)
+    for row in [p for p in counts if p.kind == "xor_row"]:
+        for mux in [p for p in counts if p.kind == "fetch_mux" and p.width == row.width]:
+            number = min(result[row], result[mux])
+            result[Primitive("fetch_mux_xor", mux.width, mux.fan_in)] += number
+            result[row] -= number
+            result[mux] -= number
+    return +result
+
+
+def _masked(counts: Counts) -> Counts:
+    """An accumulator is read through a multiplexer and masked on the first n-tile."""
+    result = Counter(counts)
+    for row in [p for p in counts if p.kind == "and_row"]:
+        words = [p for p in counts if p.kind == "mux" and p.width == row.width]
+        number = result.pop(row)
+        result[Primitive("mux_and", row.width, words[0].fan_in if words else 1)] += number
+        for mux in words:
+            result[mux] -= number
+    return +result
+
+
+def _sums(spec: Structure, products: bool) -> Counts:
+    """Adders of one port's reduction, merged between its registers and into the accumulator.
+
+    products: terms are products that nothing holds, which merge, too.
+    """
+    reduce = spec.reduce
+    assert isinstance(reduce, ReduceSpec)
+    found: Counts = Counter()
+    starts = [0, *reduce.cuts]
+    last = len(reduce.levels) - 1
+    ends = [*reduce.cuts, *([last] if last not in reduce.cuts or not last else [])]
+    for start, end in zip(starts, ends, strict=False):
+        bits = reduce.levels[start][0].bits
+        into_accumulator = end == last and end not in reduce.cuts
+        for node, below in zip(reduce.levels[end], _spans(reduce, start, end), strict=True):
+            terms = below + into_accumulator
+            if products and start == 0:
+                found[Primitive("compress_products", _factor_bits(spec), below)] += 1
+                if into_accumulator:
+                    found[Primitive("compress", node.bits, 3)] += 1
+            elif terms > 2:
+                found[Primitive("compress", bits, terms)] += 1
+            if not into_accumulator and (below > 1 or (products and start == 0)):
+                found[Primitive("adder", node.bits)] += 1
+    return found
+
+
+def _factor_bits(spec: Structure) -> int:
+    assert isinstance(spec.fetch, ProductSpec)
+    return spec.fetch.number.bits
+
+
+def _spans(reduce: ReduceSpec, start: int, end: int) -> list[int]:
+    """How many words of level ``start`` each node of level ``end`` adds."""
+    spans = [1] * len(reduce.levels[start])
+    for nodes in reduce.levels[start + 1 : end + 1]:
+        spans = [
+            spans[node.left] + (0 if node.right is None else spans[node.right]) for node in nodes
+        ]
+    return spans

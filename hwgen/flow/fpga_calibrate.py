@@ -1,0 +1,55 @@
+"""Calibrate an FPGA family: unit costs from synthesis, and what whole cores correct, as YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from costmodel.fpga import FAMILIES
+from costmodel.fpgacost import FpgaTechnology, fpga_file, load_fpga
+from costmodel.fpgaunits import METHOD, measure_units
+from costmodel.synth import tool_version
+from hwgen.config import ConfigError
+from hwgen.files import write_atomically
+from hwgen.flow.calibrate import Dumper, generated
+from hwgen.flow.fpga_holdout import corrected, predict_again
+
+
+def calibrate(
+    family: str,
+    out: Path | None = None,
+    progress: Callable[[str, int, int], None] = lambda kind, done, total: None,
+) -> Path:
+    """Measure the units of ``family``, fit what whole cores correct, write both; returns the file.
+
+    Corrections and delays come from the training cores that were synthesised and placed
+    (`hwgen.flow.fpga_holdout`), if any.
+
+    out: file to write; default: the cost model's own, ``costmodel/tech/<family>.yaml``.
+    progress: called with the kind just measured, the measurements done, and their number.
+    Minutes the first time; goes on where it stopped if interrupted. Raises ConfigError for an
+    unknown family, SynthesisError if synthesis fails, HwgenError if the file cannot be written.
+    """
+    if family not in FAMILIES:
+        raise ConfigError(f"family: should be {' or '.join(FAMILIES)}, not {family!r}")
+    units = measure_units(family, generated, progress)
+    result = corrected(FpgaTechnology(name=family, tool=tool_version(), method=METHOD, units=units))
+    path = fpga_file(family) if out is None else out
+    write_atomically({path: as_yaml(result)})
+    load_fpga.cache_clear()
+    if out is None:
+        predict_again(family)
+    return path
+
+
+def as_yaml(technology: FpgaTechnology) -> str:
+    """``technology`` as the text of its file; the same technology gives the same text."""
+    head = (
+        f"# Unit costs of FPGA family {technology.name}, from synthesis; do not edit.\n"
+        f"# To make it again: hwgen calibrate {technology.name}\n"
+    )
+    content = technology.model_dump(mode="json")
+    content = {name: value for name, value in content.items() if value is not None}
+    return head + yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=96)

@@ -1,0 +1,94 @@
+"""hwgen estimate for an FPGA family: its resources and its clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from costmodel.area import labelled
+from costmodel.fpga import CARRY_CELLS, LUT_INPUTS
+from costmodel.fpgacost import Resources, load_fpga, predict
+from costmodel.fpgadelay import Fmax, NoFmaxError, core_fmax
+from hwgen.config import CoreConfig
+from hwgen.structure import structure
+from sim.cycles import Run, Traffic, total_cycles, traffic
+
+OMITTED = (
+    "as Yosys maps it, products made of LUTs; a vendor's tool may pack two small LUTs into one; "
+    "memory around the core is not priced"
+)
+
+
+@dataclass(frozen=True)
+class FpgaEstimate:
+    """What a core takes of an FPGA family, and what it does to one layer."""
+
+    core: CoreConfig
+    technology: str
+    counts: dict[str, int]
+    resources: Resources
+    corrected: bool
+    """Whether factors fitted on whole cores are in it; without, it is a sum of its parts."""
+    fmax: Fmax | str
+    """Or why there is none."""
+    run: Run
+    cycles: int
+    traffic: Traffic
+
+    @property
+    def note(self) -> str:
+        """What the columns count, and what is left out."""
+        return (
+            f"LUTs of up to {LUT_INPUTS[self.technology]} inputs; carry: "
+            f"{CARRY_CELLS[self.technology]}; {OMITTED}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data. ``counts`` maps primitives to their number; resources are expected numbers,
+        not rounded."""
+        run, core = self.run, self.core
+        macs = run.tokens * run.in_features * run.out_features
+        clock: dict[str, Any] = {"fmax_mhz": None, "why_no_fmax": self.fmax}
+        if isinstance(self.fmax, Fmax):
+            clock = {"fmax_mhz": self.fmax.mhz, "limiting_stage": self.fmax.stage}
+        return {
+            "core": core.name,
+            "technology": self.technology,
+            "corrected": self.corrected,
+            "counts": self.counts,
+            **self.resources.total,
+            "components": {name: dict(part) for name, part in self.resources.by_component.items()},
+            **clock,
+            "layer": {
+                "tokens": run.tokens,
+                "in_features": run.in_features,
+                "out_features": run.out_features,
+            },
+            "cycles": self.cycles,
+            "utilisation": macs / (self.cycles * core.tile_n * core.tile_m),
+            "weight_bits": self.traffic.weight_bits,
+            "act_bits": self.traffic.act_bits,
+            "sum_bits": self.traffic.sum_bits,
+            "omitted": self.note,
+        }
+
+
+def estimate_fpga(config: CoreConfig, family: str, run: Run) -> FpgaEstimate:
+    """Estimate a core. Raises ConfigError for an unknown family, UncalibratedError."""
+    costs = load_fpga(family)
+    spec = structure(config)
+    try:
+        fmax: Fmax | str = core_fmax(spec, costs.delays, family)
+    except NoFmaxError as error:
+        fmax = str(error)
+    return FpgaEstimate(
+        core=config,
+        technology=family,
+        counts=labelled(spec.total),
+        resources=predict(spec, costs),
+        corrected=bool(costs.corrections),
+        fmax=fmax,
+        run=run,
+        cycles=total_cycles(spec, [run]),
+        traffic=traffic(spec, run),
+    )
