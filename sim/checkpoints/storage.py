@@ -59,9 +59,7 @@ class Stored:
         dtype = _DTYPES[self.dtype]
         if 0 in self.shape:
             return np.zeros(self.shape, dtype)
-        # A scalar is mapped as one element: numpy takes the shape () for "as long as the file".
-        shape = self.shape or (1,)
-        return np.memmap(self.file, dtype, "r", self.offset, shape).reshape(self.shape)
+        return np.memmap(self.file, dtype, "r", self.offset, self.shape)
 
     @property
     def itemsize(self) -> int:
