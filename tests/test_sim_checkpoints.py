@@ -366,6 +366,12 @@ def test_no_packed_layers(tmp_path):
     )
 
 
+def test_an_empty_matrix_is_no_layer(tmp_path):
+    tensors = TENSORS | {"head.weight": np.zeros((0, 3), np.uint8)}
+    write(tmp_path, {"quantization_config": QUANTIZATION}, tensors)
+    assert "should hold packed layers" in refused(list_layers, tmp_path)
+
+
 CODE_3 = TENSORS["head.weight"].copy()
 CODE_3[1, 2] |= 0b1100  # Second quarter: row 1 * 3 + 1.
 VALUE_FAULTS = {

@@ -467,6 +467,11 @@ OTHER_FILES = {
         "x.weight, byte 416: TQ2_0 should have rows of a multiple of 256 weights, not 128; convert "
         "the model again",
     ),
+    "empty": (
+        gguf_bytes({"x": ((0, 256), 35, b"")}),
+        "x.weight, byte 416: should be a matrix of at least one weight, not of shape [0, 256]; use "
+        "a model without experts",
+    ),
     "vector": (
         gguf_bytes({"x": ((256,), 35, bytes(66))}),
         "x.weight, byte 416: should be a matrix of at least one weight, not of shape [256]; use a "

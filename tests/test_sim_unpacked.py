@@ -142,6 +142,16 @@ UNFIT = {
         f"{Q}.weight, byte @: should be a matrix of F16 or BF16 or F32, not F16 of shape [4]; "
         "use the release with unpacked weights",
     ),
+    "empty": (
+        {f"{Q}.weight": np.ones((0, 8), np.float16)},
+        f"{Q}.weight, byte @: should be a matrix of F16 or BF16 or F32, not F16 of shape [0, 8]; "
+        "use the release with unpacked weights",
+    ),
+    "bias": (
+        {f"{Q}.weight": np.ones((4, 8), np.float16), f"{Q}.bias": np.ones(4, np.float16)},
+        f"{Q}.bias, byte @: unpacked weights should come without a bias, which this reader does "
+        "not apply; remove it or use another model",
+    ),
     "scale_apart": (
         {f"{Q}.weight": np.ones((4, 8), np.float16), f"{Q}.weight_scale": np.ones(1, np.float32)},
         f"{Q}.weight_scale, byte @: unpacked weights should come without a weight_scale, which "

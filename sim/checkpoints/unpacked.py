@@ -115,7 +115,7 @@ class _Magnitudes:
     def bands(self) -> NDArray[np.float64] | None:
         """The magnitude of each of the fewest equal bands; None if a row or column has several."""
         count = len(self.highest)
-        if (np.isfinite(self.lowest) & (self.lowest < self.highest)).any():
+        if (self.lowest < self.highest).any():
             return None
         for bands in range(1, count + 1):
             if count % bands == 0:
