@@ -374,6 +374,11 @@ def test_onnx_by_its_name(tmp_path):
     assert "not ONNX;" in refusal(open_checkpoint, file)
 
 
+def test_a_path_that_cannot_be(tmp_path):
+    path = tmp_path / ("x" * 300)
+    assert refusal(open_checkpoint, path) == f"{path}: cannot be read: File name too long"
+
+
 def test_a_folder_without_safetensors(tmp_path):
     assert refusal(open_checkpoint, tmp_path / "none") == (
         f"{tmp_path / 'none'}: no such file; give {ACCEPTED}"

@@ -42,7 +42,11 @@ def open_checkpoint(
         ``quantization_config`` or which have no config.json, refused otherwise.
     CheckpointError for anything that cannot be read, with what it is and what could be.
     """
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:  # Of a folder on the way that may not be entered, say.
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    if not exists:
         raise missing_file(path, ACCEPTED)
     if path.is_dir():
         if i2s_layout is not None:
