@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.checkpoints import LAYOUTS, open_checkpoint
-from sim.checkpoints.layout_fit import MARGIN
+from sim.checkpoints.layout_fit import MARGIN, LayoutFit
 from sim.quantise import weights_absmean
 from tests.checkpoint_files import I2_S, METADATA, SHAPES, gguf_bytes, refusal
 
@@ -96,6 +96,14 @@ def test_at_most_four_layers_are_read(tmp_path):
     file = model(tmp_path / "m.gguf", "arm", 0.1, layers=7, roles=("ffn_up", "ffn_down"))
     fit = open_checkpoint(file, "arm").layout_fit()
     assert (fit.pairs, fit.best) == (8, "arm")
+
+
+def test_a_verdict_needs_a_margin():
+    close = LayoutFit({"x86": 100.0, "arm": 105.0, "interleaved": 0.0}, 4)
+    assert (close.best, close.better("x86"), close.better("interleaved")) == (None, None, "arm")
+    alone = LayoutFit({"arm": 20.0}, 4)  # The shapes allow no other one.
+    assert (alone.best, alone.better("x86"), alone.better("arm")) == ("arm", "arm", None)
+    assert close.text() == "arm 105.0, x86 100.0, interleaved 0.0"
 
 
 def test_no_pair_no_verdict(tmp_path):

@@ -353,7 +353,7 @@ KINDS = {
     ),
     "html": (b"<!DOCTYPE html><html>", "a web page (HTML)"),
     "json": (b'{"a": 1}', "JSON text"),
-    "text": ("weights, ä".encode() * 999, "plain text"),
+    "text": (("x" + "ä" * 4000).encode(), "plain text"),
     "noise": (bytes(range(255, 100, -1)), "a file of unknown kind"),
     "empty": (b"", "an empty file"),
 }
