@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from costmodel.area import Area
 from costmodel.technology import Technology
 from hwgen.config import HwgenError
 from hwgen.primitive import Primitive
-from hwgen.structure import Structure
+from hwgen.structure import COMPONENTS, Structure
 
 UNIT_WIDTH = 16
 """Bits of the rows whose area gives the unit cost of one bit."""
@@ -27,20 +28,20 @@ class PaperModelError(HwgenError):
     """The model has no unit cost for a part of the core."""
 
 
-def uncorrected(spec: Structure, technology: Technology) -> float:
-    """The sum that γ multiplies, in the technology's unit of area.
+def uncorrected(spec: Structure, technology: Technology) -> dict[str, float]:
+    """The sums that γ multiplies, by component, in the technology's unit of area.
 
     Raises PaperModelError for cores with conversions; UncalibratedError for a missing unit cost.
     """
-    total = 0.0
+    parts = dict.fromkeys(COMPONENTS, 0.0)
     for component, number, counts in spec.units:
         if component != "control":
             for primitive, each in counts.items():
-                total += number * each * _area(primitive, technology)
-    return total
+                parts[component] += number * each * _area(primitive, technology)
+    return parts
 
 
-def paper_area(spec: Structure, technology: Technology) -> float:
+def paper_area(spec: Structure, technology: Technology) -> Area:
     """Area by the paper's model; raises PaperModelError, also without a fitted γ."""
     if technology.paper is None:
         raise PaperModelError(
@@ -48,7 +49,9 @@ def paper_area(spec: Structure, technology: Technology) -> float:
             f"`hwgen calibrate {technology.name} --training`, then `hwgen calibrate "
             f"{technology.name}`"
         )
-    return technology.paper.gamma * uncorrected(spec, technology)
+    gamma = technology.paper.gamma
+    parts = {name: gamma * area for name, area in uncorrected(spec, technology).items()}
+    return Area(sum(parts.values()), technology.area_unit, parts, calibrated=True)
 
 
 def fit_gamma(sums: Sequence[float], synthesised: Sequence[float]) -> float:

@@ -169,6 +169,10 @@ class SweepConfig(Strict):
         None
     )
     technology: Annotated[str, Field(description="unit costs to use")] = "generic"
+    model: Annotated[
+        Literal["hwgen", "paper"],
+        Field(description="of the area; paper: that of arXiv 2604.25183, for comparison"),
+    ] = "hwgen"
     workload: Workload
     core: Axes
     objectives: Annotated[

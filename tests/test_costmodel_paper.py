@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from costmodel.paper import PaperModelError, fit_gamma, paper_area, uncorrected
 from costmodel.technology import load_technology
 from hwgen.config import CoreConfig
+from hwgen.flow.sweep import sweep
 from hwgen.primitive import Primitive
 from hwgen.structure import structure
 
@@ -29,8 +31,11 @@ def test_one_core_by_hand():
     )
     technology = load_technology("generic")
     assert [spec.reduce.levels[1][0].bits, spec.accumulate.sum_bits] == [10, 20]
-    assert uncorrected(spec, technology) == pytest.approx(expected)
-    assert paper_area(spec, technology) == technology.paper.gamma * uncorrected(spec, technology)
+    found = uncorrected(spec, technology)
+    assert sum(found.values()) == pytest.approx(expected)
+    area = paper_area(spec, technology)
+    assert area.total == pytest.approx(technology.paper.gamma * expected)
+    assert area.by_component["control"] == 0
 
 
 def test_coefficient_is_that_of_least_squares():
@@ -46,3 +51,26 @@ def test_conversions_and_missing_fits_are_errors():
     spec = structure(CoreConfig(kind="lut", mu=2, tables=1, ports=1))
     with pytest.raises(PaperModelError, match="run `hwgen calibrate generic --training`, then"):
         paper_area(spec, technology.model_copy(update={"paper": None}))
+
+
+def test_a_sweep_by_the_papers_model_drops_what_it_does_not_know(tmp_path):
+    question = {
+        "technology": "generic",
+        "model": "paper",
+        "workload": {
+            "name": "one",
+            "layers": [{"name": "l", "in_features": 64, "out_features": 64, "count": 1}],
+        },
+        "core": {"kind": "lut", "act": ["int8", "fp16"], "mu": [1, 2], "tables": 4, "ports": 4},
+    }
+    file = tmp_path / "paper.yaml"
+    file.write_text(yaml.safe_dump(question))
+    result = sweep(file, tmp_path / "out")
+    assert result.dropped == {"model paper: has no cost for to_fixed_fp16": 2}
+    for core, area in zip(result.results.itertuples(), result.results["area_ge"], strict=True):
+        spec = structure(
+            CoreConfig(
+                kind="lut", mu=core.mu, tables=4, ports=4, max_in_features=64, max_out_features=64
+            )
+        )
+        assert area == paper_area(spec, load_technology("generic")).total

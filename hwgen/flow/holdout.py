@@ -129,7 +129,7 @@ def _paper(technology: Technology, specs: list[Structure], found: list[float]) -
     pairs = []
     for spec, area in zip(specs, found, strict=True):
         with contextlib.suppress(paper.PaperModelError):
-            pairs.append((paper.uncorrected(spec, technology), area))
+            pairs.append((sum(paper.uncorrected(spec, technology).values()), area))
     gamma = paper.fit_gamma(*zip(*pairs, strict=True))
     return PaperModel(gamma=gamma, residual=Residual.of(gamma * a / b - 1 for a, b in pairs))
 
@@ -222,6 +222,6 @@ def lines(
             line["predicted_delay_ns"] = clock.period_ns
             line["predicted_stage"] = clock.stage
         with contextlib.suppress(paper.PaperModelError):
-            line[f"paper_area_{unit}"] = paper.paper_area(spec, costs)
+            line[f"paper_area_{unit}"] = paper.paper_area(spec, costs).total
         table.append(line | rows[sample.name])
     return table

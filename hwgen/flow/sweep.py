@@ -19,6 +19,7 @@ import pandas as pd
 import yaml
 
 from costmodel.area import OMITTED, core_area
+from costmodel.paper import PaperModelError, paper_area
 from costmodel.pareto import pareto_mask
 from costmodel.plots import pareto_figure, picture
 from costmodel.technology import Technology, load_technology
@@ -84,8 +85,11 @@ def sweep(
     rows = []
     cores = []
     for core in space.cores():
-        cores.append(core)
-        rows.append(evaluate(core, config.workload, technology))
+        try:
+            rows.append(evaluate(core, config.workload, technology, config.model))
+            cores.append(core)
+        except PaperModelError as error:
+            space.dropped[str(error)] += 1
         progress(len(rows) + space.dropped.total(), space.size)
     progress(space.size, space.size)
     if not rows:
@@ -105,10 +109,15 @@ def sweep(
     return result
 
 
-def evaluate(core: CoreConfig, workload: Workload, technology: Technology) -> dict[str, Any]:
-    """One row of the results: the axes, area by component, cycles and traffic per token."""
+def evaluate(
+    core: CoreConfig, workload: Workload, technology: Technology, model: str = "hwgen"
+) -> dict[str, Any]:
+    """One row of the results: the axes, area by component, cycles and traffic per token.
+
+    Raises PaperModelError for a core that model ``paper`` cannot predict.
+    """
     spec = structure(core)
-    area = core_area(spec, technology)
+    area = (paper_area if model == "paper" else core_area)(spec, technology)
     cycles = weights = acts = sums = macs = 0
     for layer in workload.layers:
         run = Run(workload.tokens, layer.in_features, layer.out_features)
@@ -137,6 +146,7 @@ def evaluate(core: CoreConfig, workload: Workload, technology: Technology) -> di
         "max_in_features": core.max_in_features,
         "max_out_features": core.max_out_features,
         "technology": technology.name,
+        "model": model,
         "calibrated": area.calibrated,
         "tile_n": core.tile_n,
         "tile_m": core.tile_m,

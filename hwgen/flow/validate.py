@@ -147,12 +147,20 @@ def recorded() -> list[str]:
     return [tech for tech in technologies() if results_file(tech, HOLDOUT).exists()]
 
 
+def shown(judgement: Judgement) -> str:
+    """A quantity with its unit, for people."""
+    name = {"lut": "LUTs", "ff": "flip-flops", "carry": "carry cells", "fmax_mhz": "Fmax"}
+    unit = {"um2": "µm²", "ge": "gate equivalents"}.get(judgement.unit, judgement.unit)
+    title = name.get(judgement.quantity, judgement.quantity)
+    return title if unit == "cells" else f"{title}, {unit}"
+
+
 def write_figure(results: list[Validation], path: Path) -> None:
     """Predicted against synthesised of every technology and quantity, as a picture."""
     panels = [
         [
             Panel(
-                f"{result.technology}: {judgement.quantity}, {judgement.unit}",
+                f"{result.technology}: {shown(judgement)}",
                 judgement.cores,
                 judgement.quantity,
                 judgement.errors[-1].mean,
