@@ -48,7 +48,7 @@ class LayoutFit:
         """The layout that fits better than every other; None where that cannot be told."""
         first = max(self.scores, key=self.scores.__getitem__)
         others = (score for layout, score in self.scores.items() if layout != first)
-        return first if self.scores[first] > max(0.0, *others) + MARGIN else None
+        return first if self.scores[first] > max((0.0, *others)) + MARGIN else None
 
     def better(self, layout: I2sLayout) -> I2sLayout | None:
         """The layout that fits better than this one; None where there is none."""
