@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from typing import Any
 
@@ -12,7 +13,6 @@ from safetensors.numpy import save_file
 
 from sim.checkpoints import (
     CheckpointError,
-    LayerInfo,
     list_layers,
     pack_rows,
     read_config,
@@ -44,6 +44,21 @@ def refused(function, *args):
         function(*args)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def byte_of(file, tensor):
+    """Where a tensor starts in a safetensors file, by the header alone."""
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    return 8 + length + json.loads(data[8 : 8 + length])[tensor]["data_offsets"][0]
+
+
+def located(file, message):
+    """The message after the file, "byte @5" in it as the place of that byte of the tensor."""
+    if match := re.search(r"([\w.]+), byte @(\d+)", message):
+        byte = byte_of(file, match[1]) + int(match[2])
+        message = message.replace(match[0], f"{match[1]}, byte {byte}")
+    return f"{file}: {message}"
 
 
 def slow_unpack(packed, out_features):
@@ -122,7 +137,8 @@ def test_unpack_rows_refuses(packed, M, message):
 def test_layer_with_padded_rows(tmp_path):
     """12 packed rows stand for 10: config.json knows."""
     (info,) = list_layers(write(tmp_path))
-    assert info == LayerInfo(tmp_path / "model.safetensors", "head", 10, 3, "multiply")
+    assert (info.file, info.name) == (tmp_path / "model.safetensors", "head")
+    assert (info.out_features, info.in_features, info.format) == (10, 3, "packed")
     layer = read_layer(info)
     assert layer.name == "head"
     assert np.array_equal(layer.weights, TERNARY)
@@ -215,7 +231,8 @@ def test_a_tensor_with_nan_or_infinities_is_refused(tmp_path, values, found):
     file = tmp_path / "model.safetensors"
     save_file({"norm": values}, file)
     assert refused(read_tensor, file, "norm", "F16", "F32", "F64") == (
-        f"{file}: norm: should be finite, not {found}; check how the checkpoint was made"
+        f"{file}: norm, byte {byte_of(file, 'norm')}: should be finite, not {found}; "
+        "check how the checkpoint was made"
     )
 
 
@@ -223,8 +240,8 @@ def test_a_bfloat16_nan_is_refused(tmp_path):
     file = tmp_path / "model.safetensors"
     write_bfloat16(file, [float("nan")])
     assert refused(read_tensor, file, "head.weight_scale", "BF16") == (
-        f"{file}: head.weight_scale: should be finite, not nan at [0]; "
-        "check how the checkpoint was made"
+        f"{file}: head.weight_scale, byte {byte_of(file, 'head.weight_scale')}: "
+        "should be finite, not nan at [0]; check how the checkpoint was made"
     )
 
 
@@ -234,9 +251,10 @@ def test_a_scale_too_small_to_divide_by(tmp_path):
     (info,) = list_layers(write(tmp_path, tensors=tensors))
     assert read_layer(info).gain == 1e-310
     (info,) = list_layers(write(tmp_path, quantized(linear_class="bitlinear"), tensors))
+    file = tmp_path / "model.safetensors"
     assert refused(read_layer, info) == (
-        f"{tmp_path / 'model.safetensors'}: head.weight_scale: should be large enough to divide "
-        "by, not 1e-310; check how the checkpoint was packed"
+        f"{file}: head.weight_scale, byte {byte_of(file, 'head.weight_scale')}: "
+        "should be large enough to divide by, not 1e-310; check how the checkpoint was packed"
     )
 
 
@@ -285,7 +303,11 @@ def test_damaged_model(tmp_path, damage, reason):
 def test_a_pickle_is_not_read(tmp_path):
     file = write(tmp_path) / "model.safetensors"
     file.write_bytes(b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00\x8c\x01x\x94.")
-    assert refused(list_layers, tmp_path).startswith(f"{file}: should be a whole safetensors file")
+    assert refused(list_layers, tmp_path) == (
+        f"{file}: should be a folder with config.json and safetensors files, a .safetensors file, "
+        "or a .gguf file with TQ1_0, TQ2_0 or I2_S tensors, not a pickle (.bin, .pt, .pkl), which "
+        "could run any program when loaded; convert it or give another"
+    )
 
 
 TENSOR_FAULTS = {  # changed tensors (None: removed), message after the file name
@@ -304,26 +326,26 @@ TENSOR_FAULTS = {  # changed tensors (None: removed), message after the file nam
     ),
     "unpacked": (
         {"head.weight": TERNARY},
-        "head.weight: should be U8, not I8; use the release with packed weights",
+        "head.weight, byte @0: should be U8, not I8; use the release with packed weights",
     ),
     "rows": (
         {"head.weight": pack_rows(TERNARY[:8])},
-        "head.weight: should have shape [3, 3], not [2, 3]; "
+        "head.weight, byte @0: should have shape [3, 3], not [2, 3]; "
         "config.json and the file do not belong together",
     ),
     "columns": (
         {"head.weight": pack_rows(TERNARY[:, :2])},
-        "head.weight: should have shape [3, 3], not [3, 2]; "
+        "head.weight, byte @0: should have shape [3, 3], not [3, 2]; "
         "config.json and the file do not belong together",
     ),
     "scale_dtype": (
         {"head.weight_scale": np.array([1])},
-        "head.weight_scale: should be BF16 or F16 or F32 or F64, not I64; "
+        "head.weight_scale, byte @0: should be BF16 or F16 or F32 or F64, not I64; "
         "use the release with packed weights",
     ),
     "scale_shape": (
         {"head.weight_scale": np.ones(2, np.float32)},
-        "head.weight_scale: should have shape [1] or [], not [2]; "
+        "head.weight_scale, byte @0: should have shape [1] or [], not [2]; "
         "config.json and the file do not belong together",
     ),
 }
@@ -333,7 +355,7 @@ TENSOR_FAULTS = {  # changed tensors (None: removed), message after the file nam
 def test_unfit_tensors(tmp_path, change, message):
     tensors = {name: value for name, value in (TENSORS | change).items() if value is not None}
     write(tmp_path, tensors=tensors)
-    assert refused(list_layers, tmp_path) == f"{tmp_path / 'model.safetensors'}: {message}"
+    assert refused(list_layers, tmp_path) == located(tmp_path / "model.safetensors", message)
 
 
 def test_no_packed_layers(tmp_path):
@@ -344,22 +366,29 @@ def test_no_packed_layers(tmp_path):
     )
 
 
+def test_an_empty_matrix_is_no_layer(tmp_path):
+    tensors = TENSORS | {"head.weight": np.zeros((0, 3), np.uint8)}
+    write(tmp_path, {"quantization_config": QUANTIZATION}, tensors)
+    assert "should hold packed layers" in refused(list_layers, tmp_path)
+
+
 CODE_3 = TENSORS["head.weight"].copy()
 CODE_3[1, 2] |= 0b1100  # Second quarter: row 1 * 3 + 1.
 VALUE_FAULTS = {
     "code_3": (
         {"head.weight": CODE_3},
-        "head.weight: codes should be 0, 1 or 2, not 3 at row 4, column 2; download it again",
+        "head.weight, byte @5: codes should be 0, 1 or 2, not 3 at row 4, column 2; "
+        "download it again",
     ),
     "all_zero": (
         {"head.weight": pack_rows(np.zeros((10, 3), int))},
-        "head.weight: should have weights other than 0, not 30 zeros; "
+        "head.weight, byte @0: should have weights other than 0, not 30 zeros; "
         "check how the checkpoint was packed",
     ),
 } | {
     f"scale_{value}": (
         {"head.weight_scale": np.array([value], np.float32)},
-        f"head.weight_scale: should be finite and above 0, not {value}; "
+        f"head.weight_scale, byte @0: should be finite and above 0, not {value}; "
         "check how the checkpoint was packed",
     )
     for value in (0.0, -1.5, float("nan"), float("inf"))
@@ -369,7 +398,7 @@ VALUE_FAULTS = {
 @pytest.mark.parametrize(("change", "message"), VALUE_FAULTS.values(), ids=VALUE_FAULTS)
 def test_unfit_values(tmp_path, change, message):
     (info,) = list_layers(write(tmp_path, tensors=TENSORS | change))
-    assert refused(read_layer, info) == f"{tmp_path / 'model.safetensors'}: {message}"
+    assert refused(read_layer, info) == located(tmp_path / "model.safetensors", message)
 
 
 def quantized(**changes):
@@ -493,7 +522,9 @@ def test_a_bias_is_refused_rather_than_left_out(tmp_path):
     (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "bitnet"}}')
     with pytest.raises(CheckpointError) as caught:
         list_layers(tmp_path)
+    file = tmp_path / "model.safetensors"
     assert str(caught.value) == (
-        f"{tmp_path / 'model.safetensors'}: layer.bias: a layer should have no bias, which BitNet "
+        f"{file}: layer.bias, byte {byte_of(file, 'layer.bias')}: a layer should have no bias, "
+        "which BitNet "
         "b1.58 leaves out and this reader does not apply; remove it or use another model"
     )

@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: hwgen generate examples/lut.yaml")(generate)
     app.command(epilog="Example: hwgen estimate examples/lut.yaml --layer 1,2560,6912")(estimate)
     app.command(epilog="Example: hwgen verify examples/lut.yaml --model examples/digits")(verify)
+    app.command(epilog="Example: hwgen inspect examples/digits")(inspect)
     app.command(epilog="Example: hwgen synth examples/lut.yaml --tech generic")(synth)
     app.command(epilog="Example: hwgen compare examples/fp16-32x32.yaml --tech generic")(compare)
     app.command(epilog="Example: hwgen calibrate generic")(calibrate)
@@ -132,6 +133,44 @@ def verify(
     if not result.match:
         messages.print(f"hwgen: error: {mismatch_text(core.name, result)}", soft_wrap=True)
         raise typer.Exit(1)
+
+
+def inspect(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="folder with config.json and safetensors files, .safetensors file or .gguf file",
+            metavar="CHECKPOINT",
+        ),
+    ],
+    i2s_layout: Annotated[
+        str | None,
+        typer.Option(
+            help="of I2_S tensors, whose file does not record it: x86, arm or interleaved"
+        ),
+    ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            help="how scales of packed weights apply where config.json does not say: multiply "
+            "(AutoBitLinear) or divide (BitLinear)"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read and check a checkpoint: shape, format, scale and zeros of every ternary tensor."""
+    from hwgen.cli.inspect_tables import inspect_tables
+    from hwgen.flow.inspect import inspect as run
+
+    with _counted("reading tensors") as progress:
+        result = run(checkpoint, i2s_layout, scale, progress)
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        for item in inspect_tables(result):
+            output.print(item)
+    for warning in result.warnings:
+        messages.print(f"hwgen: warning: {warning}", soft_wrap=True)
 
 
 def synth(

@@ -26,6 +26,7 @@ PACKAGES = {
     "pyarrow": "result files",
     "matplotlib": "plots",
     "safetensors": "checkpoints",
+    "gguf": "checkpoints",
 }
 OPTIONAL = {
     "cocotb": ("protocol benches", "pip install 'hwgen[test]' (make test does)"),

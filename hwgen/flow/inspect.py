@@ -1,0 +1,107 @@
+"""hwgen inspect: the ternary matrices of a checkpoint, read whole and checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from hwgen.config import ConfigError
+from sim.checkpoints import (
+    CheckpointError,
+    I2sLayout,
+    ScaleConvention,
+    TensorReport,
+    examine,
+    open_checkpoint,
+)
+
+Count = Callable[[int, int], None]
+_Choice = TypeVar("_Choice", bound=str)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a checkpoint holds. others: tensors that are not ternary, by type."""
+
+    path: Path
+    reports: tuple[TensorReport, ...]
+    others: Counter[str]
+    warnings: tuple[str, ...]
+
+    @property
+    def weights(self) -> int:
+        """Ternary weights in all."""
+        return sum(report.weights for report in self.reports)
+
+    @property
+    def zeros(self) -> int:
+        """How many of them are 0."""
+        return sum(report.zeros for report in self.reports)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "checkpoint": str(self.path),
+            "tensors": [
+                {
+                    "name": report.tensor.name,
+                    "format": report.tensor.format,
+                    "out_features": report.tensor.out_features,
+                    "in_features": report.tensor.in_features,
+                    "scales": report.scales.values.size,
+                    "lowest_scale": report.scales.lowest,
+                    "highest_scale": report.scales.highest,
+                    "scale_convention": report.scales.convention,
+                    "zero_fraction": report.zero_fraction,
+                }
+                for report in self.reports
+            ],
+            "weights": self.weights,
+            "zero_fraction": self.zeros / self.weights,
+            "others": dict(self.others),
+            "warnings": list(self.warnings),
+        }
+
+
+def inspect(
+    path: Path,
+    i2s_layout: str | None = None,
+    scale: str | None = None,
+    progress: Count = lambda done, total: None,
+) -> Inspection:
+    """Read a checkpoint whole, some rows at a time; ConfigError for what is wrong with it."""
+    layout = _chosen("--i2s-layout", i2s_layout, get_args(I2sLayout))
+    convention = _chosen("--scale", scale, get_args(ScaleConvention))
+    try:
+        checkpoint = open_checkpoint(path, layout, convention)
+        reports: list[TensorReport] = []
+        for tensor in checkpoint.tensors:
+            progress(len(reports), len(checkpoint.tensors))
+            reports.append(examine(tensor))
+        fit = checkpoint.layout_fit()
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
+    warnings = []
+    if fit is not None and layout is not None and (better := fit.better(layout)):
+        warnings.append(
+            f"{path}: the weights fit I2_S layout {better!r} better than {layout!r} "
+            f"(scores: {fit.text()}); is --i2s-layout right?"
+        )
+    elif layout is not None and (fit is None or fit.best is None):
+        warnings.append(
+            f"{path}: the weights do not tell whether I2_S layout {layout!r} is right"
+            + (f" (scores: {fit.text()})" if fit is not None else "")
+        )
+    return Inspection(path, tuple(reports), checkpoint.others, tuple(warnings))
+
+
+def _chosen(option: str, value: str | None, legal: tuple[_Choice, ...]) -> _Choice | None:
+    """The option's value as one of the legal ones."""
+    for choice in legal:
+        if value == choice:
+            return choice
+    if value is None:
+        return None
+    raise ConfigError(f"{option}: should be {' or '.join(map(repr, legal))}, not {value!r}")
