@@ -28,8 +28,8 @@ MERGED = {
 
 FPGA_GROUPS = {
     **GROUPS,
-    "select_held": "fetch of more than four words from a table's registers into adders: on "
-    "the longest path of its stage from its start, so that it is mapped for delay",
+    "select_open": "fetch whose word goes into an adder with no register between: part of it fits "
+    "the adder's LUTs where those have six inputs",
 }
 """Groups of primitives with a correction of their own."""
 
@@ -39,10 +39,7 @@ def shared_group(spec: Structure, component: str, primitive: Primitive) -> str:
     if primitive.kind == "compress_products":
         return "product"
     group = group_of(component, primitive)
-    held = bool(spec.build.cuts) and spec.build.cuts[-1] == spec.build.dag.levels
-    if group == "select" and held and not spec.fetch.registered and primitive.fan_in > 4:
-        return "select_held"
-    return group
+    return "select_open" if group == "select" and not spec.fetch.registered else group
 
 
 def shared_counts(spec: Structure) -> dict[str, Counts]:
