@@ -28,8 +28,8 @@ MERGED = {
 
 FPGA_GROUPS = {
     **GROUPS,
-    "select_open": "fetch whose word goes into an adder with no register between: part of it fits "
-    "the adder's LUTs where those have six inputs",
+    "select_open": "fetch of at most four words, and from there into an adder with no register "
+    "between: most of it fits the adder's LUTs where those have six inputs",
 }
 """Groups of primitives with a correction of their own."""
 
@@ -39,7 +39,8 @@ def shared_group(spec: Structure, component: str, primitive: Primitive) -> str:
     if primitive.kind == "compress_products":
         return "product"
     group = group_of(component, primitive)
-    return "select_open" if group == "select" and not spec.fetch.registered else group
+    opened = not spec.fetch.registered and primitive.fan_in <= 4
+    return "select_open" if group == "select" and opened else group
 
 
 def shared_counts(spec: Structure) -> dict[str, Counts]:
