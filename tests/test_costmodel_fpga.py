@@ -133,7 +133,7 @@ def test_products_are_luts_unless_blocks_are_allowed():
     plain = synthesise_fpga(source, "top", "ecp5")
     blocks = synthesise_fpga(source, "top", "ecp5", dsp=True)
     narrow = synthesise_fpga(source, "top", "ecp5", wide_luts=False)
-    assert plain.dsp == 0 < narrow.lut < plain.lut
+    assert plain.dsp == narrow.dsp == 0 < plain.lut < narrow.lut
     assert (blocks.dsp, blocks.lut) == (1, 0)
     assert "PFUMX" in plain.cells
     assert "PFUMX" not in narrow.cells
