@@ -30,7 +30,7 @@ calibrate: preflight $(VENV)/.installed-test
 	@$(BIN)/hwgen calibrate generic
 
 validate: preflight $(VENV)/.installed-test
-	@$(BIN)/hwgen validate
+	@$(BIN)/hwgen validate --recompute 54
 
 train: preflight $(VENV)/.installed-train
 	@$(BIN)/python examples/digits/train.py

@@ -111,6 +111,9 @@ def group_delays(path: Path, model: DelayModel, technology: str) -> dict[str, fl
     for element, number in path.halves:
         beyond = max(0.0, _unit(element, model, technology) - register)
         delays[group_of(path.stage, element.kind)] += number * beyond / 2
+    for element, adder in path.ripples:
+        beyond = _unit(element, model, technology) - _unit(adder, model, technology)
+        delays[group_of(path.stage, element.kind)] += max(0.0, beyond)
     if path.sinks is not None:
         fanout = _unit(Element("fanout", path.sinks), model, technology)
         delays[group_of(path.stage, "fanout")] += fanout

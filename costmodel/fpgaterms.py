@@ -42,6 +42,8 @@ def path_terms(path: Path) -> Terms:
         total = total.plus(element_terms(element), number)
     for element, number in path.halves:
         total = total.plus(element_terms(element), number / 2)
+    for element, adder in path.ripples:
+        total = total.plus(element_terms(element)).plus(element_terms(adder), -1)
     if path.sinks is not None:
         total = total.plus(element_terms(Element("fanout", path.sinks)))
     return total

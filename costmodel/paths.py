@@ -56,6 +56,9 @@ class Path:
     """Element and number."""
     halves: tuple[tuple[Element, int], ...] = ()
     """Element whose delay beyond a register's counts by halves, and the number of halves."""
+    ripples: tuple[tuple[Element, Element], ...] = ()
+    """Elements that end in an adder, and that adder, whose carry overlaps with those of later ones:
+    the element's delay beyond the adder's counts, if there is any."""
     sinks: int | None = None
     """Gates to which one signal on the path goes: all ports, or what control enables. None: few."""
 
@@ -68,6 +71,7 @@ class _Walk:
     stages: list[str] = field(default_factory=list)
     elements: Counter[Element] = field(default_factory=Counter)
     halves: Counter[Element] = field(default_factory=Counter)
+    ripples: list[tuple[Element, Element]] = field(default_factory=list)
     sinks: int | None = None
     carry: int = 0
     """Width of the last integer adder whose carry is still on its way."""
@@ -89,12 +93,10 @@ class _Walk:
         self.add(stage, kind, size)
 
     def rippling(self, stage: str, kind: str, size: int, bits: int) -> None:
-        """An element that waits for all bits and ends in an adder of ``bits``.
-
-        Its own carry is taken off again, so that it overlaps with those of later adders.
-        """
-        self.block(stage, kind, size)
-        self.elements[Element("adder", bits)] -= 1
+        """An element that waits for all bits and ends in an adder of ``bits``."""
+        self._settle()
+        self._enter(stage)
+        self.ripples.append((Element(kind, size), Element("adder", bits)))
         self.carry = bits
 
     def rounding(self, stage: str, number: FloatFormat, registers: int) -> None:
@@ -115,12 +117,14 @@ class _Walk:
     def cut(self) -> None:
         """A row of registers."""
         self._settle()
-        if self.elements or self.halves:
+        if self.elements or self.halves or self.ripples:
             elements = self.elements.copy()
             elements[Element("register", 0)] += 1
             stage = "+".join(self.stages)
-            self.paths.append(Path(stage, _sorted(elements), _sorted(self.halves), self.sinks))
-        self.stages, self.elements, self.halves, self.sinks = [], Counter(), Counter(), None
+            ripples, halves = tuple(self.ripples), _sorted(self.halves)
+            self.paths.append(Path(stage, _sorted(elements), halves, ripples, self.sinks))
+        self.stages, self.elements, self.halves = [], Counter(), Counter()
+        self.ripples, self.sinks = [], None
 
     def _settle(self) -> None:
         if self.carry:
@@ -133,7 +137,7 @@ class _Walk:
 
 
 def _sorted(elements: Counter[Element]) -> tuple[tuple[Element, int], ...]:
-    return tuple(sorted(item for item in elements.items() if item[1]))
+    return tuple(sorted(elements.items()))
 
 
 def paths(spec: Structure) -> tuple[Path, ...]:

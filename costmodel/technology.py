@@ -205,6 +205,10 @@ def load_technology(name: str) -> Technology:
             f"technology: should be one with areas, not {name!r}, an FPGA family; estimate, synth, "
             "calibrate and validate know it"
         )
+    if name not in known and name in library_names():
+        raise ConfigError(
+            f"technology {name}: has no unit costs yet; run `hwgen calibrate {name}` first"
+        )
     if name not in known:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

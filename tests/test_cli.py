@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
 
 import hwgen.cli
+from hwgen.cli import app
 from hwgen.cli.tables import verify_text
 from hwgen.comparison import CompareConfig
-from hwgen.config import CoreConfig
+from hwgen.config import ConfigError, CoreConfig
 from hwgen.flow.verify import Verification
 from sim.checkpoints import pack_rows
 
@@ -563,3 +565,39 @@ def test_a_wrong_core_is_a_mismatch_also_where_its_outputs_overflow(hwgen_cli, m
 def test_version(hwgen_cli):
     done = hwgen_cli("--version")
     assert (done.code, done.out, done.err) == (0, f"hwgen {hwgen.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["calibrate", "generic", "--most-cells", "5"],
+            "--most-cells: should go with --training, --holdout or --energy",
+        ),
+        (
+            ["calibrate", "ecp5", "--energy"],
+            "--energy: should go with cells, not with the FPGA family ecp5",
+        ),
+        (
+            ["validate", "generic", "--figure", "errors.pdf"],
+            "--figure: should end in .png or .svg, not 'errors.pdf'",
+        ),
+        (
+            ["validate", "generic", "--figure", "none/errors.png"],
+            "--figure: none should be a folder; make it",
+        ),
+    ],
+    ids=["most_cells", "energy", "figure", "folder"],
+)
+def test_wrong_requests_of_calibrate_and_validate(arguments, message):
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == message
+
+
+def test_validate_prints_json_alone(tmp_path):
+    figure = tmp_path / "errors.svg"
+    done = CliRunner().invoke(app, ["validate", "generic", "--json", "--figure", str(figure)])
+    (found,) = json.loads(done.stdout)
+    assert (found["technology"], found["recomputed"]) == ("generic", 0)
+    assert figure.read_text(encoding="utf-8").startswith("<?xml")

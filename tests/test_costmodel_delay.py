@@ -110,16 +110,47 @@ def test_registers_in_rounding_adders_cut_there():
 def test_a_product_ends_in_an_adder_whose_carry_overlaps():
     spec = structure(CoreConfig(kind="multiplier", act="int8", tables=2, ports=1))
     (data, *_) = paths(spec)
-    elements = dict(data.elements)
-    assert elements[Element("multiplier", 8)] == 1
-    assert elements[Element("adder", 16)] == -1
-    assert elements[Element("adder", spec.accumulate.adder_bits)] == 1
+    assert data.ripples == ((Element("multiplier", 8), Element("adder", 16)),)
+    assert dict(data.elements)[Element("adder", spec.accumulate.adder_bits)] == 1
+    alone = Path("fetch", (), ripples=data.ripples)
+    assert path_delay(alone, units(multiplier=3.0), "hand") == pytest.approx(3.0 - 1.6)
+    assert path_delay(alone, units(multiplier=1.0), "hand") == 0.0  # Never below nothing.
+
+
+@pytest.mark.parametrize("tech", TIMED)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mu": 2},
+        {"mu": 2, "act": "fp16", "arith": "fixed"},
+        {"kind": "signflip"},
+        {"kind": "multiplier"},
+        {"mu": 3, "act": "bf16", "arith": "fixed", "fixed_bits": 24},
+    ],
+    ids=["lut", "lut_fixed", "signflip", "multiplier", "lut_aligned"],
+)
+@pytest.mark.parametrize("register", ["fetch", "reduce"])
+def test_a_register_never_makes_the_data_slower(tech, fields, register):
+    """But for what the register itself costs."""
+    model = load_technology(tech).delays
+    shape = fields | {"tables": 8, "ports": 8}
+
+    def data(**pipeline):
+        stages = core_clock(core(**shape, pipeline=pipeline), model, tech).by_stage
+        return max(delay for stage, delay in stages.items() if stage != "control")
+
+    own = model.units["register"].delay_ns(0) * model.factor("register")
+    assert data(**{register: 1}) <= data() + own
 
 
 @pytest.mark.parametrize("sample", load_samples().cores, ids=lambda sample: sample.name)
 def test_every_element_of_the_drawn_cores_is_measured(sample):
     found = paths(structure(sample.config))
-    kinds = {element.kind for path in found for element, _ in (*path.elements, *path.halves)}
+    kinds = {
+        element.kind
+        for path in found
+        for element, _ in (*path.elements, *path.halves, *path.ripples)
+    }
     assert kinds <= PROBES.keys()
     assert sum(path.sinks is not None for path in found) == 2  # Fetch and control.
 

@@ -131,6 +131,15 @@ def test_recorded_holdout_is_what_synthesis_gives(tech, tmp_path, monkeypatch):
         assert cores["inside"] > 0 < cores["outside"]
 
 
+@pytest.mark.parametrize("groups", [holdout.TRAINING, holdout.HOLDOUT], ids=["train", "holdout"])
+@pytest.mark.parametrize("tech", PACKAGED)
+def test_records_hold_what_the_model_predicts_now(tech, groups):
+    path = results_file(tech, groups)
+    rows, samples = holdout.read_rows(path), load_samples().of(*groups)
+    text = holdout.table_text(samples, rows, load_technology(tech))
+    assert path.read_text(encoding="utf-8") == text
+
+
 def test_a_record_that_synthesis_does_not_give_is_named(tmp_path, monkeypatch):
     path = holdout.results_file("generic", holdout.HOLDOUT)
     samples = sorted(load_samples().of(*holdout.HOLDOUT), key=lambda sample: sample.cells)

@@ -59,6 +59,9 @@ def test_one_command_and_it_predicts(toy28, tmp_path):
     core.write_text(yaml.safe_dump(CORE))
     before = run("estimate", core, "--tech", "toy28")
     assert isinstance(before.exception, ConfigError)
+    assert str(before.exception) == (
+        "technology toy28: has no unit costs yet; run `hwgen calibrate toy28` first"
+    )
     done = run("calibrate", "toy28")
     assert done.exit_code == 0, done.exception
     assert done.stdout.strip() == str(toy28 / "unit-costs.yaml") == str(costs_file("toy28"))

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hwgen.config import ConfigError
+
 Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
 Count = Callable[[int, int], None]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
@@ -31,7 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: hwgen synth examples/lut.yaml --tech generic")(synth)
     app.command(epilog="Example: hwgen compare examples/fp16-32x32.yaml --tech generic")(compare)
     app.command(epilog="Example: hwgen calibrate generic")(calibrate)
-    app.command(epilog="Example: hwgen validate generic --recompute 5")(validate)
+    app.command(epilog="Example: hwgen validate asap7 --figure errors.png")(validate)
     app.command(epilog="Example: hwgen schema core > core.schema.json")(schema)
     app.command(epilog="Example: hwgen doctor")(doctor)
 
@@ -243,6 +245,10 @@ def calibrate(
     """
     from costmodel.fpga import FAMILIES
 
+    if most_cells is not None and not (training or holdout or energy):
+        raise ConfigError("--most-cells: should go with --training, --holdout or --energy")
+    if energy and tech in FAMILIES:
+        raise ConfigError(f"--energy: should go with cells, not with the FPGA family {tech}")
     if energy:
         from hwgen.flow.calibrate_energy import calibrate_energy
 
@@ -280,9 +286,9 @@ def validate(
         typer.Argument(help="technologies; default all with recorded cores", metavar="[TECH]..."),
     ] = None,
     recompute: Annotated[
-        int | None,
-        typer.Option(min=0, help="cores to synthesise again, the smallest first; default all"),
-    ] = None,
+        int,
+        typer.Option(min=0, help="cores of each to synthesise again, the smallest first"),
+    ] = 0,
     figure: Annotated[
         Path | None, typer.Option(help="draw predicted against synthesised: a .png or .svg file")
     ] = None,
@@ -307,7 +313,7 @@ def validate(
             output.print(item)
     if figure is not None:
         write_figure(results, figure)
-        typer.echo(figure)
+        typer.echo(figure, err=as_json)
     for result in results:
         if result.different:
             messages.print(

@@ -33,7 +33,9 @@ def sweep_tables(result: Sweep) -> Iterator[Table | str]:
     rows = front.iloc[::step]
     if result.best not in rows.index:
         rows = front.loc[sorted({*rows.index, result.best}, key=list(front.index).index)]
-    table = Table(title=f"Best cores for {result.config.workload.name}: the Pareto front")
+    model = ", area by the paper's model" if result.config.model == "paper" else ""
+    title = f"Best cores for {result.config.workload.name}: the Pareto front{model}"
+    table = Table(title=title)
     table.add_column("core", no_wrap=True)
     timed = {
         name: (title, scale)

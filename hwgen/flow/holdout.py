@@ -190,9 +190,14 @@ def read_rows(path: Path) -> dict[str, dict[str, Any]]:
 def _write(
     path: Path, samples: list[Sample], rows: dict[str, dict[str, Any]], costs: Technology
 ) -> None:
+    write_atomically({path: table_text(samples, rows, costs)})
+
+
+def table_text(samples: list[Sample], rows: dict[str, dict[str, Any]], costs: Technology) -> str:
+    """The text of a record."""
     text = io.StringIO()
     pd.DataFrame(lines(samples, rows, costs)).to_csv(text, index=False, lineterminator="\n")
-    write_atomically({path: text.getvalue()})
+    return text.getvalue()
 
 
 def lines(

@@ -170,7 +170,13 @@ def write_figure(results: list[Validation], path: Path) -> None:
         ]
         for result in results
     ]
-    kind = path.suffix.lstrip(".")
-    if kind not in ("png", "svg"):
+    check_figure(path)
+    write_atomically({path: picture(validation_figure(panels), path.suffix.lstrip("."))})
+
+
+def check_figure(path: Path) -> None:
+    """ConfigError for a file that is no picture, or in no folder."""
+    if path.suffix not in (".png", ".svg"):
         raise ConfigError(f"--figure: should end in .png or .svg, not {path.name!r}")
-    write_atomically({path: picture(validation_figure(panels), kind)})
+    if not path.parent.is_dir():
+        raise ConfigError(f"--figure: {path.parent} should be a folder; make it")
