@@ -56,17 +56,16 @@ class Prediction(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """What one unit costs: area; energy as `costmodel.energy.UnitEnergy`; leakage. No energies: 0,
-    and nobody asks."""
+    """What one unit costs, or arrays of it: area; energy as `costmodel.energy.UnitEnergy`; leakage.
 
-    area: float
-    tile_fj: float
-    block_fj: float
-    clock_fj: float
-    leakage_nw: float
+    Without energies they are 0, and nobody asks.
+    """
 
-
-_Units = tuple[Any, Callable[..., Prices], tuple[Any, ...]]
+    area: Any
+    tile_fj: Any
+    block_fj: Any
+    clock_fj: Any
+    leakage_nw: Any
 
 
 class Predictor:
@@ -118,7 +117,7 @@ class Shape:
         if self.technology.energy is not None:
             energy, leakage = self._energy(units, reuse, wait)
         return Prediction(
-            _total(number * self._part(0, price, axes) for number, price, axes in units),
+            _total(number * prices.area for number, prices in units),
             self.period_ns(tables, ports, reuse, deep),
             self._get(self._latency, tables, deep),
             wait,
@@ -126,30 +125,31 @@ class Shape:
             leakage,
         )
 
-    def _units(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> list[_Units]:
-        """Number of each of `Structure.units`, in their order, and what prices one of them."""
+    def _units(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> list[tuple[Any, Prices]]:
+        """Number of each of `Structure.units`, in their order, and what one of them costs."""
         widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
         stages = self._get(self._tile_stages, tables)
+        words = self._get(self._words, tables)
         return [
-            (tables, self._build, (deep,)),
-            (tables, self._tables, (deep,)),
-            (tables * ports, self._fetch, (deep,)),
-            (ports, self._reduce, (tables,)),
-            (ports, self._accumulate, (self._get(self._words, tables), reuse)),
-            (1, self._control, (*widths, stages, reuse)),
-            (tables * self.mu, self._inward, (deep,)),
-            (ports, self._outward, (tables,)),
-            (1, self._shared, (deep,)),
+            (tables, self._prices_at(self._build, deep)),
+            (tables, self._prices_at(self._tables, deep)),
+            (tables * ports, self._prices_at(self._fetch, deep)),
+            (ports, self._prices_at(self._reduce, tables)),
+            (ports, self._prices_at(self._accumulate, words, reuse)),
+            (1, self._prices_at(self._control, *widths, stages, reuse)),
+            (tables * self.mu, self._prices_at(self._inward, deep)),
+            (ports, self._prices_at(self._outward, tables)),
+            (1, self._prices_at(self._shared, deep)),
         ]
 
-    def _energy(self, units: list[_Units], reuse: Any, wait: int) -> tuple[Any, Any]:
+    def _energy(self, units: list[tuple[Any, Prices]], reuse: Any, wait: int) -> tuple[Any, Any]:
         """fJ per tile and leakage in mW, as `costmodel.energy.core_energy` adds them."""
         cycles = _larger(reuse, wait) / reuse
         parts, leakage = [], 0.0
-        for number, price, axes in units:
-            tile, block, clock, leak = (self._part(i, price, axes) for i in (1, 2, 3, 4))
-            parts.append(number * UnitEnergy(tile, block, clock).of_tile(reuse, cycles))
-            leakage = leakage + number * leak
+        for number, prices in units:
+            unit = UnitEnergy(prices.tile_fj, prices.block_fj, prices.clock_fj)
+            parts.append(number * unit.of_tile(reuse, cycles))
+            leakage = leakage + number * prices.leakage_nw
         first = len(parts) - CONVERTERS
         return _total([*parts[:first], _total(parts[first:])]), leakage * 1e-6
 
@@ -181,11 +181,13 @@ class Shape:
             return found
         return _look(lambda *values: self._get(price, *values), *axes)
 
-    def _part(self, which: int, price: Callable[..., Prices], axes: tuple[Any, ...]) -> Any:
-        """One of the prices of a unit, by its place in `Prices`."""
+    def _prices_at(self, price: Callable[..., Prices], *axes: Any) -> Prices:
+        """`Prices` of one unit, or arrays of them."""
         if not any(isinstance(axis, np.ndarray) for axis in axes):
-            return self._get(price, *axes)[which]
-        return _look(lambda *values: self._get(price, *values)[which], *axes)
+            prices: Prices = self._get(price, *axes)
+            return prices
+        found = _look(lambda *values: self._get(price, *values), *axes)
+        return Prices(*(found[..., place] for place in range(len(Prices._fields))))
 
     def _unit(self, place: int, spec: Structure) -> Prices:
         unit = spec.units[place]
@@ -314,7 +316,8 @@ def _look(price: Callable[..., Any], *axes: Any) -> Any:
         values.append(distinct.tolist())
         places.append(inverse.reshape(array.shape))
     shape = tuple(len(some) for some in values)
-    table = np.array([price(*point) for point in product(*values)]).reshape(shape)
+    table = np.array([price(*point) for point in product(*values)])
+    table = table.reshape(*shape, *table.shape[1:])
     return table[tuple(places)]
 
 
