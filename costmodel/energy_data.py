@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from costmodel import corrections
 from costmodel.residual import Residual
 from hwgen.config import Strict
 from hwgen.primitive import Primitive
@@ -14,38 +15,23 @@ ActivityClass = Literal["random", "digits"]
 ACTIVITIES: tuple[ActivityClass, ...] = ("random", "digits")
 """What streams through a core: random weights and activations, or those of a trained network."""
 
-GROUPS = {
-    "control": "counters, comparisons, handshakes, their registers included",
-    "build": "integer adders that fill tables",
-    "build_rounding": "floating-point adders that fill tables",
-    "rounding": "all other floating-point adders",
-    "select": "multiplexers, signs and zeros of fetch",
-    "product": "multipliers",
-    "reduce": "integer adders of the reduction",
-    "accumulate": "accumulating integer adders, first n-tile, clamps, selection of accumulators",
-    "convert": "to and from fixed point, to a wider format",
+GROUPS = {name: text for name, text in corrections.GROUPS.items() if name != "registers"} | {
     "table_registers": "what holds tables or activations, and the registers of their build",
     "tile_registers": "what loads with every tile: registers of fetch and reduction",
     "accumulators": "accumulators and output registers",
+}
+"""Those of `costmodel.corrections`, but registers by how often they load."""
+_REGISTERS = {
+    "fetch": "tile_registers",
+    "reduce": "tile_registers",
+    "accumulate": "accumulators",
 }
 
 
 def energy_group(component: str, primitive: Primitive) -> str:
     """The group that a primitive of a component belongs to."""
-    kind = primitive.kind
-    if component == "control":
-        return "control"
-    if kind.startswith("register"):
-        registers = {"accumulate": "accumulators", "fetch": "tile_registers"}
-        registers |= {"reduce": "tile_registers"}
-        return registers.get(component, "table_registers")
-    if kind.startswith("fp_add"):
-        return "build_rounding" if component == "build" else "rounding"
-    if kind == "multiplier" or kind.startswith("fp_mul"):
-        return "product"
-    if component == "convert" or kind.startswith("fp_widen"):
-        return "convert"
-    return {"fetch": "select"}.get(component, component)
+    group = corrections.group_of(component, primitive)
+    return _REGISTERS.get(component, "table_registers") if group == "registers" else group
 
 
 class EnergyModel(Strict):

@@ -154,14 +154,13 @@ def estimate_tables(result: Estimate | FpgaEstimate) -> Iterator[Table | str]:
     for label, number in result.counts.items():
         counts.add_row(label, f"{number:,}")
     yield counts
-    run = result.run
-    macs = run.tokens * run.in_features * run.out_features
-    used = macs / (result.cycles * result.core.tile_n * result.core.tile_m)
+    layer = result.layer
+    run, moved = layer.run, layer.traffic
     yield (
-        f"{run.tokens} × {run.in_features} → {run.out_features}: {result.cycles:,} cycles, "
-        f"{used:.1%} of the multiply-accumulates used; "
-        f"{result.traffic.weight_bits:,} weight bits, {result.traffic.act_bits:,} activation "
-        f"bits, {result.traffic.sum_bits:,} result bits"
+        f"{run.tokens} × {run.in_features} → {run.out_features}: {layer.cycles:,} cycles, "
+        f"{layer.utilisation:.1%} of the multiply-accumulates used; "
+        f"{moved.weight_bits:,} weight bits, {moved.act_bits:,} activation "
+        f"bits, {moved.sum_bits:,} result bits"
     )
     if not result.corrected:
         yield "A sum of parts: no factors were fitted on whole cores here yet."

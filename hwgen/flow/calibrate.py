@@ -14,6 +14,7 @@ from costmodel.calibrate import calibrate as measure_technology
 from costmodel.calibrate_delay import unit_delays
 from costmodel.libraries import find_library
 from costmodel.technology import Technology, costs_file
+from hwgen.config import Strict
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import FloatReduceSpec, WidenSpec
@@ -120,12 +121,16 @@ UNITS = _units()
 
 def as_yaml(technology: Technology) -> str:
     """``technology`` as the text of its file; the same technology gives the same text."""
-    head = (
-        f"# Unit areas and delays of technology {technology.name}, from synthesis; do not edit.\n"
-        f"# To make it again: hwgen calibrate {technology.name}\n"
-    )
-    content = technology.model_dump(mode="json")
-    content = {name: value for name, value in content.items() if value is not None}
+    what = f"Unit areas and delays of technology {technology.name}"
+    return commented(what, technology.name, technology)
+
+
+def commented(what: str, name: str, model: Strict) -> str:
+    """A calibrated model as YAML, with what it is and how to make it again above it."""
+    head = f"# {what}, from synthesis; do not edit.\n# To make it again: hwgen calibrate {name}\n"
+    content = {
+        key: value for key, value in model.model_dump(mode="json").items() if value is not None
+    }
     return head + yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=96)
 
 

@@ -16,9 +16,10 @@ from costmodel.fpga import FAMILIES
 from costmodel.technology import UncalibratedError, load_technology
 from hwgen.config import ConfigError, CoreConfig, load_core
 from hwgen.flow.fpga_estimate import FpgaEstimate, estimate_fpga
+from hwgen.flow.layer import LayerUse, layer_use
 from hwgen.flow.verify import check_fits
 from hwgen.structure import structure
-from sim.cycles import Run, Traffic, total_cycles, traffic
+from sim.cycles import Run
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,15 @@ class Estimate:
     """Whether factors fitted on whole cores are in the area; without, it is a sum of its parts."""
     clock: Clock | str
     """Or why there is none."""
-    run: Run
-    cycles: int
-    traffic: Traffic
+    layer: LayerUse
     energy: CoreEnergy | None
     energy_note: str
     """Why there is no energy."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data. ``counts`` maps primitives to their number; area is in ``area_unit``."""
-        run = self.run
-        macs = run.tokens * run.in_features * run.out_features
-        core = self.core
         return {
-            "core": core.name,
+            "core": self.core.name,
             "technology": self.technology,
             "calibrated": self.area.calibrated,
             "corrected": self.corrected,
@@ -55,16 +51,7 @@ class Estimate:
             "area_unit": self.area.unit,
             "area_by_component": dict(self.area.by_component),
             **self._clock(),
-            "layer": {
-                "tokens": run.tokens,
-                "in_features": run.in_features,
-                "out_features": run.out_features,
-            },
-            "cycles": self.cycles,
-            "utilisation": macs / (self.cycles * core.tile_n * core.tile_m),
-            "weight_bits": self.traffic.weight_bits,
-            "act_bits": self.traffic.act_bits,
-            "sum_bits": self.traffic.sum_bits,
+            **self.layer.as_json(),
             "omitted": OMITTED,
             **self._energy_json(),
         }
@@ -129,9 +116,7 @@ def estimate(
         area=core_area(spec, tech),
         corrected=tech.corrections is not None,
         clock=clock,
-        run=run,
-        cycles=total_cycles(spec, [run]),
-        traffic=traffic(spec, run),
+        layer=layer_use(spec, run),
         energy=energy,
         energy_note=note,
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from costmodel.fpga import FAMILIES
 from costmodel.fpgacost import FpgaTechnology, fpga_file, load_fpga
 from costmodel.fpgaunits import METHOD, measure_units
 from costmodel.synth import tool_version
 from hwgen.config import ConfigError
 from hwgen.files import write_atomically
-from hwgen.flow.calibrate import Dumper, generated
+from hwgen.flow.calibrate import commented, generated
 from hwgen.flow.fpga_holdout import corrected, predict_again
 
 
@@ -46,10 +44,4 @@ def calibrate(
 
 def as_yaml(technology: FpgaTechnology) -> str:
     """``technology`` as the text of its file; the same technology gives the same text."""
-    head = (
-        f"# Unit costs of FPGA family {technology.name}, from synthesis; do not edit.\n"
-        f"# To make it again: hwgen calibrate {technology.name}\n"
-    )
-    content = technology.model_dump(mode="json")
-    content = {name: value for name, value in content.items() if value is not None}
-    return head + yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=96)
+    return commented(f"Unit costs of FPGA family {technology.name}", technology.name, technology)

@@ -10,8 +10,9 @@ from costmodel.fpga import CARRY_CELLS, LUT_INPUTS
 from costmodel.fpgacost import Resources, load_fpga, predict
 from costmodel.fpgadelay import Fmax, NoFmaxError, core_fmax
 from hwgen.config import CoreConfig
+from hwgen.flow.layer import LayerUse, layer_use
 from hwgen.structure import structure
-from sim.cycles import Run, Traffic, total_cycles, traffic
+from sim.cycles import Run
 
 OMITTED = (
     "as Yosys maps it, products made of LUTs; a vendor's tool may pack two small LUTs into one; "
@@ -31,9 +32,7 @@ class FpgaEstimate:
     """Whether factors fitted on whole cores are in it; without, it is a sum of its parts."""
     fmax: Fmax | str
     """Or why there is none."""
-    run: Run
-    cycles: int
-    traffic: Traffic
+    layer: LayerUse
 
     @property
     def note(self) -> str:
@@ -46,29 +45,18 @@ class FpgaEstimate:
     def as_json(self) -> dict[str, Any]:
         """Plain data. ``counts`` maps primitives to their number; resources are expected numbers,
         not rounded."""
-        run, core = self.run, self.core
-        macs = run.tokens * run.in_features * run.out_features
         clock: dict[str, Any] = {"fmax_mhz": None, "why_no_fmax": self.fmax}
         if isinstance(self.fmax, Fmax):
             clock = {"fmax_mhz": self.fmax.mhz, "limiting_stage": self.fmax.stage}
         return {
-            "core": core.name,
+            "core": self.core.name,
             "technology": self.technology,
             "corrected": self.corrected,
             "counts": self.counts,
             **self.resources.total,
             "components": {name: dict(part) for name, part in self.resources.by_component.items()},
             **clock,
-            "layer": {
-                "tokens": run.tokens,
-                "in_features": run.in_features,
-                "out_features": run.out_features,
-            },
-            "cycles": self.cycles,
-            "utilisation": macs / (self.cycles * core.tile_n * core.tile_m),
-            "weight_bits": self.traffic.weight_bits,
-            "act_bits": self.traffic.act_bits,
-            "sum_bits": self.traffic.sum_bits,
+            **self.layer.as_json(),
             "omitted": self.note,
         }
 
@@ -88,7 +76,5 @@ def estimate_fpga(config: CoreConfig, family: str, run: Run) -> FpgaEstimate:
         resources=predict(spec, costs),
         corrected=bool(costs.corrections),
         fmax=fmax,
-        run=run,
-        cycles=total_cycles(spec, [run]),
-        traffic=traffic(spec, run),
+        layer=layer_use(spec, run),
     )

@@ -33,11 +33,10 @@ from costmodel.fpgashare import FPGA_GROUPS
 from costmodel.fpgaterms import TERMS
 from costmodel.judge import judge
 from costmodel.sampling import Group, Sample, load_samples
-from hwgen.config import ConfigError
 from hwgen.emit import emit
 from hwgen.files import write_atomically
 from hwgen.flow.holdout import HOLDOUT, TRAINING, Progress, read_rows, results_file
-from hwgen.flow.validate import Judgement, Validation
+from hwgen.flow.validate import Judgement, Validation, synthesise_again
 from hwgen.structure import structure
 
 MOST_PLACED = 6000
@@ -149,25 +148,15 @@ def validate(
     """
     costs = load_fpga(family)
     rows = read_rows(results_file(family, HOLDOUT))
-    samples = load_samples().of(*HOLDOUT)
-    there = sorted((s for s in samples if s.name in rows), key=lambda sample: sample.cells)
-    if not there:
-        raise ConfigError(
-            f"technology {family}: no hold-out core was synthesised; run "
-            f"`hwgen calibrate {family} --holdout`"
-        )
-    again = there[:recompute]
-    different = []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(partial(synthesise_sample, family), again)
-        for done, (sample, found) in enumerate(zip(again, results, strict=True), 1):
-            counts = [f"synthesised_{name}" for name in RESOURCES]
-            if any(int(rows[sample.name][name]) != found[name] for name in counts):
-                different.append(sample.name)
-            progress(sample.name, done, len(again))
-    table = pd.DataFrame(_lines(samples, rows, costs))
-    judgements = list(_judgements(table))
-    return Validation(family, judgements, len(samples) - len(there), len(again), different)
+
+    def differs(sample: Sample, found: Row) -> bool:
+        counts = [f"synthesised_{name}" for name in RESOURCES]
+        return any(int(rows[sample.name][name]) != found[name] for name in counts)
+
+    work = partial(synthesise_sample, family)
+    again = synthesise_again(family, rows, recompute, work, differs, progress)
+    table = pd.DataFrame(_lines(load_samples().of(*HOLDOUT), rows, costs))
+    return Validation(family, list(_judgements(table)), *again)
 
 
 def _judgements(table: pd.DataFrame) -> Iterator[Judgement]:

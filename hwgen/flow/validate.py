@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
 from costmodel.judge import Errors, judge
 from costmodel.libraries import find_library
 from costmodel.plots import Panel, picture, validation_figure
-from costmodel.sampling import load_samples
+from costmodel.sampling import Sample, load_samples
+from costmodel.synth import Synthesis
 from costmodel.technology import load_technology, technologies
 from hwgen.config import ConfigError
 from hwgen.files import write_atomically
@@ -88,6 +90,40 @@ def validate(
     if recompute != 0:
         find_library(tech)
     rows = read_rows(results_file(tech, HOLDOUT))
+
+    def differs(sample: Sample, result: Synthesis) -> bool:
+        found = measured(result, costs.area_unit)
+        return any(rows[sample.name][name] != value for name, value in found.items())
+
+    work = partial(synthesise_sample, tech)
+    again = synthesise_again(tech, rows, recompute, work, differs, progress)
+    return Validation(tech, judgements_of(tech), *again)
+
+
+ResultT = TypeVar("ResultT")
+
+
+class Again(NamedTuple):
+    """Cores without a record, how many with one were synthesised again, and which differ."""
+
+    missing: int
+    recomputed: int
+    different: list[str]
+
+
+def synthesise_again(
+    tech: str,
+    rows: Collection[str],
+    recompute: int | None,
+    work: Callable[[Sample], ResultT],
+    differs: Callable[[Sample, ResultT], bool],
+    progress: Progress,
+) -> Again:
+    """Do ``work`` for recorded cores, the smallest first, and ask of each whether it ``differs``.
+
+    rows: names of the recorded ones. recompute: how many; None: all. Raises ConfigError if no core
+    is recorded.
+    """
     samples = load_samples().of(*HOLDOUT)
     there = sorted((s for s in samples if s.name in rows), key=lambda sample: sample.cells)
     if not there:
@@ -95,17 +131,13 @@ def validate(
             f"technology {tech}: no hold-out core was synthesised; run "
             f"`hwgen calibrate {tech} --holdout`"
         )
-    again = there[:recompute]
-    different = []
+    again, different = there[:recompute], []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        work = partial(synthesise_sample, tech)
         for done, (sample, result) in enumerate(zip(again, pool.map(work, again), strict=True), 1):
-            found = measured(result, costs.area_unit)
-            if any(rows[sample.name][name] != value for name, value in found.items()):
+            if differs(sample, result):
                 different.append(sample.name)
             progress(sample.name, done, len(again))
-    judgements = judgements_of(tech)
-    return Validation(tech, judgements, len(samples) - len(there), len(again), different)
+    return Again(len(samples) - len(there), len(again), different)
 
 
 def judgements_of(tech: str) -> list[Judgement]:
