@@ -88,9 +88,9 @@ def weight_stalls(structure: Structure, runs: Iterable[Run], beat_cycles: Fracti
     command, not before.
 
     Unstalled, the core asks for beat j in cycle k + G(j), k being the build's latency. Stalls only
-    ever add up, to the largest lag ``⌈(j + 1) · beat_cycles⌉ - G(j)`` over all beats, less k. Within
-    a block G grows by one per tile and by max(D_b, R) per n-tile, so that the lag is linear in each
-    loop's counter, and its largest value belongs to the first or last turn of each.
+    ever add up, to the largest lag ``⌈(j + 1) · beat_cycles⌉ - G(j)`` over all beats, less k.
+    Within a block G grows by one per tile and by max(D_b, R) per n-tile, so that the lag is linear
+    in each loop's counter, and its largest value belongs to the first or last turn of each.
     """
     fill, drain = beat_cycles.numerator, beat_cycles.denominator
     lag = peak = 0  # Of the run's first beat, and the largest so far: in cycles, times ``drain``.
