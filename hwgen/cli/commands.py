@@ -29,6 +29,9 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: hwgen generate examples/lut.yaml")(generate)
     app.command(epilog="Example: hwgen estimate examples/lut.yaml --layer 1,2560,6912")(estimate)
     app.command(epilog="Example: hwgen verify examples/lut.yaml --model examples/digits")(verify)
+    app.command(epilog="Example: hwgen simulate bitnet-2b4t examples/lut.yaml --tech asap7")(
+        simulate
+    )
     app.command(epilog="Example: hwgen inspect examples/digits")(inspect)
     app.command(epilog="Example: hwgen synth examples/lut.yaml --tech generic")(synth)
     app.command(epilog="Example: hwgen compare examples/fp16-32x32.yaml --tech generic")(compare)
@@ -135,6 +138,72 @@ def verify(
     if not result.match:
         messages.print(f"hwgen: error: {mismatch_text(core.name, result)}", soft_wrap=True)
         raise typer.Exit(1)
+
+
+def simulate(
+    model: Annotated[str, typer.Argument(help="model of the zoo, or a checkpoint")],
+    core: Annotated[
+        Path | None, typer.Argument(help="core or system file, YAML", metavar="CORE.yaml")
+    ] = None,
+    core_option: Annotated[
+        Path | None, typer.Option("--core", help="the same", metavar="CORE.yaml")
+    ] = None,
+    prefill: Annotated[int, typer.Option(help="tokens of the prompt, in one pass")] = 0,
+    decode: Annotated[int, typer.Option(help="tokens after it, each a pass of its own")] = 1,
+    bandwidth: Annotated[
+        str | None,
+        typer.Option(help="of all weight streams: '25.6 GB/s' or '512 bits/cycle'; default: none"),
+    ] = None,
+    clock_ns: Annotated[
+        float | None, typer.Option(help="clock period, ns; default: that of --tech")
+    ] = None,
+    tech: Annotated[
+        str | None, typer.Option(help="technology, for clock and energy; default: none")
+    ] = None,
+    activity: Annotated[
+        str, typer.Option(help="data that the energy is for: random or digits")
+    ] = "random",
+    i2s_layout: Annotated[str | None, typer.Option(help="as of hwgen inspect")] = None,
+    scale: Annotated[str | None, typer.Option(help="as of hwgen inspect")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="draw where the cycles go: .png or .svg")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a model's ternary layers on a core: cycles, tokens/s, energy, and what limits them."""
+    from hwgen.cli.simulate_tables import simulate_tables
+    from hwgen.flow.simulate import draw
+    from hwgen.flow.simulate import simulate as run
+
+    result = run(
+        model,
+        _one_core(core, core_option),
+        prefill=prefill,
+        decode=decode,
+        bandwidth=bandwidth,
+        clock_ns=clock_ns,
+        tech=tech,
+        activity=activity,
+        i2s_layout=i2s_layout,
+        scale=scale,
+    )
+    if figure is not None:
+        draw(result, figure)
+    if as_json:
+        _print_json(result.as_json())
+        return
+    for item in simulate_tables(result):
+        output.print(item)
+    if figure is not None:
+        typer.echo(figure)
+
+
+def _one_core(argument: Path | None, option: Path | None) -> Path:
+    """The core file, given as an argument or an option."""
+    given = [path for path in (argument, option) if path is not None]
+    if len(given) != 1:
+        raise ConfigError("simulate: should have one core file, CORE.yaml or --core CORE.yaml")
+    return given[0]
 
 
 def inspect(
