@@ -71,7 +71,7 @@ def of_checkpoint(checkpoint: Checkpoint) -> Workload:
     counts: Counter[tuple[str, Shape]] = Counter()
     for tensor in checkpoint.tensors:
         place = layer_and_role(tensor.name)
-        segments = tensor.scales().values.shape[1]
+        segments = tensor.scales().coarsest().values.shape[1]
         shape = Shape(tensor.out_features, tensor.in_features, segments)
         counts[tensor.name if place is None else place[1], shape] += 1
     layers = tuple(LayerKind(role, shape, count) for (role, shape), count in counts.items())

@@ -168,16 +168,48 @@ def simulate(
     figure: Annotated[
         Path | None, typer.Option(help="draw where the cycles go: .png or .svg")
     ] = None,
+    rtl: Annotated[
+        bool, typer.Option("--rtl", help="on the generated Verilog, against golden, bit for bit")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="of random weights and activations of --rtl")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Run a model's ternary layers on a core: cycles, tokens/s, energy, and what limits them."""
-    from hwgen.cli.simulate_tables import simulate_tables
+    from hwgen.cli.simulate_tables import rtl_text, simulate_tables
     from hwgen.flow.simulate import draw
     from hwgen.flow.simulate import simulate as run
 
+    path = _one_core(core, core_option)
+    if rtl:
+        if (prefill, decode) != (0, 1):
+            raise ConfigError("--rtl: should be with --prefill 0 --decode 1, one step of decode")
+        if tech is not None or figure is not None:
+            raise ConfigError("--rtl: measures bits and cycles; leave out --tech and --figure")
+        from hwgen.flow.simulate_rtl import simulate_rtl
+
+        with _staged("generating") as (status, progress):
+            step = simulate_rtl(
+                model,
+                path,
+                bandwidth=bandwidth,
+                clock_ns=clock_ns,
+                seed=seed,
+                i2s_layout=i2s_layout,
+                scale=scale,
+                progress=progress,
+                status=status,
+            )
+        if as_json:
+            _print_json(step.as_json())
+        else:
+            output.print(rtl_text(step))
+        if not step.match:
+            messages.print(f"hwgen: error: {path.name}: {step.fault()}", soft_wrap=True)
+            raise typer.Exit(1)
+        return
     result = run(
         model,
-        _one_core(core, core_option),
+        path,
         prefill=prefill,
         decode=decode,
         bandwidth=bandwidth,
@@ -439,7 +471,17 @@ def _status(first: str) -> Iterator[Any]:
 @contextmanager
 def _counted(what: str) -> Iterator[Count]:
     """A progress bar on stderr; a function that takes done and total."""
+    with _staged(what) as (_, count):
+        yield count
+
+
+@contextmanager
+def _staged(first: str) -> Iterator[tuple[Callable[[str], None], Count]]:
+    """A progress bar on stderr: a function that changes its text, one that takes done and total."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:
-        task = bar.add_task(what)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(first, total=None)
+        yield (
+            lambda text: bar.update(task, description=text),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from hwgen.flow.simulate import OMITTED, Phase, Simulation, limit
+from hwgen.flow.simulate_rtl import RtlStep
 
 
 def simulate_tables(result: Simulation) -> Iterator[Table | str]:
@@ -22,6 +23,19 @@ def simulate_tables(result: Simulation) -> Iterator[Table | str]:
     if result.technology is not None and result.energy_note:
         yield f"No energy: {result.energy_note}."
     yield f"Left out: {OMITTED}."
+
+
+def rtl_text(step: RtlStep) -> str:
+    """What a decode step on the hardware came to."""
+    cores = f"{step.cores} × " if step.cores > 1 else ""
+    equal = "equal golden's" if not step.mismatches else f"{step.mismatches:,} differ"
+    return (
+        f"{step.model} on {cores}{step.core}, one token: {step.layers} ternary layers, "
+        f"{step.ternary_weights:,} weights ({step.weights}, {step.zero_fraction:.2%} zeros).\n"
+        f"{step.outputs:,} outputs, {equal}; {step.cycles:,} cycles measured, "
+        f"{step.cycles_predicted:,} predicted.\n"
+        f"{step.run_seconds:.1f} s after {step.build_seconds:.1f} s of compilation."
+    )
 
 
 def _phase_table(result: Simulation, phase: Phase) -> Table:
