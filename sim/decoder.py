@@ -119,11 +119,12 @@ class Decoder:
         on the way is NaN or infinite.
         """
         ids = np.asarray(token_ids)
-        vocab, end = self.config.vocab_size, cache.length + len(ids)
+        vocab = self.config.vocab_size
         if ids.ndim != 1 or not ids.size or ids.dtype.kind not in "iu":
             raise ValueError(f"token_ids must be (T,) integers, found {ids.dtype} {ids.shape}")
         if not 0 <= ids.min() <= ids.max() < vocab:
             raise ValueError(f"token_ids must be 0 … {vocab - 1}, found {ids.min()} … {ids.max()}")
+        end = cache.length + len(ids)
         self.check_length(end)
         run = _Run(self.config, cache, matmul, record, _rotary(self.config, cache.length, end))
         x = self.weights.embedding[ids]
