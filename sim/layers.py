@@ -229,6 +229,17 @@ class Linear:
         return np.repeat(column, self.shape.out_features // len(column))
 
 
+def integer_products(plan: Plan, products: Sequence[Sequence[NDArray]]) -> NDArray[np.int64]:
+    """Exact sums (T, M) of a layer of one segment on integer cores: runs over inputs added up."""
+    assert plan.shape.segments == 1
+    tokens = len(products[0][0])
+    sums = np.zeros((tokens, plan.shape.out_features), np.int64)
+    for parts, found in zip(plan.parts, products, strict=True):
+        for part, values in zip(parts, found, strict=True):
+            sums[:, part.rows] += values
+    return sums
+
+
 @dataclass(frozen=True, eq=False)
 class LayerResult:
     """products: of every run of every core. cycles: until the last core has its last result."""

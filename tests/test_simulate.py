@@ -171,8 +171,14 @@ def test_pictures_are_drawn(core, tmp_path):
         (["bitnet-2b4t", "core.yaml", "--activity", "idle"], "should be random or digits"),
         (["bitnet-2b4t", "core.yaml", "--scale", "divide"], "leave it out"),
         (["core.yaml", "core.yaml"], "not plain text"),
-        (["bitnet-2b4t", "core.yaml", "--rtl", "--decode", "2"], "one step of decode"),
-        (["bitnet-2b4t", "core.yaml", "--rtl", "--tech", "asap7"], "leave out --tech"),
+        (
+            ["bitnet-2b4t", "core.yaml", "--rtl", "--decode", "2"],
+            "no effect with --rtl, one step",
+        ),
+        (
+            ["bitnet-2b4t", "core.yaml", "--rtl", "--tech", "asap7"],
+            "--tech has no effect",
+        ),
     ],
 )
 def test_what_cannot_be_simulated_is_refused_in_a_line(hwgen_cli, arguments, said):

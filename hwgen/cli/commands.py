@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hwgen.cli.printing import (
+    AsJson,
+    Core,
+    Count,
+    counted,
+    messages,
+    output,
+    print_json,
+    status,
+)
+from hwgen.cli.simulate import simulate
 from hwgen.config import ConfigError
-
-Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
-Count = Callable[[int, int], None]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
-messages = Console(stderr=True, highlight=False, markup=False)
-output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
 
 
 def register(app: typer.Typer) -> None:
@@ -52,11 +53,11 @@ def sweep(
     from hwgen.cli.tables import sweep_tables
     from hwgen.flow.sweep import sweep as run
 
-    with _counted("evaluating cores") as progress:
+    with counted("evaluating cores") as progress:
         result = run(config, out, progress)
     names = ("results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml", "run.json")
     if as_json:
-        _print_json(
+        print_json(
             {
                 "folder": str(result.folder),
                 "files": list(names),
@@ -82,7 +83,7 @@ def generate(
     """Write a core's Verilog and its manifest."""
     from hwgen.flow.generate import generate as run
 
-    with _status("generating"):
+    with status("generating"):
         folder = run(core, out)
     typer.echo(folder)
 
@@ -107,7 +108,7 @@ def estimate(
 
     result = run(core, tech, layer, activity)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
         return
     for item in estimate_tables(result):
         output.print(item)
@@ -129,113 +130,15 @@ def verify(
     from hwgen.cli.tables import mismatch_text, verify_text
     from hwgen.flow.verify import verify as run
 
-    with _status("generating") as progress:
+    with status("generating") as progress:
         result = run(core, layer=layer, model=model, seed=seed, stall=stall, progress=progress)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
     else:
         output.print(verify_text(result))
     if not result.match:
         messages.print(f"hwgen: error: {mismatch_text(core.name, result)}", soft_wrap=True)
         raise typer.Exit(1)
-
-
-def simulate(
-    model: Annotated[str, typer.Argument(help="model of the zoo, or a checkpoint")],
-    core: Annotated[
-        Path | None, typer.Argument(help="core or system file, YAML", metavar="CORE.yaml")
-    ] = None,
-    core_option: Annotated[
-        Path | None, typer.Option("--core", help="the same", metavar="CORE.yaml")
-    ] = None,
-    prefill: Annotated[int, typer.Option(help="tokens of the prompt, in one pass")] = 0,
-    decode: Annotated[int, typer.Option(help="tokens after it, each a pass of its own")] = 1,
-    bandwidth: Annotated[
-        str | None,
-        typer.Option(help="of all weight streams: '25.6 GB/s' or '512 bits/cycle'; default: none"),
-    ] = None,
-    clock_ns: Annotated[
-        float | None, typer.Option(help="clock period, ns; default: that of --tech")
-    ] = None,
-    tech: Annotated[
-        str | None, typer.Option(help="technology, for clock and energy; default: none")
-    ] = None,
-    activity: Annotated[
-        str, typer.Option(help="data that the energy is for: random or digits")
-    ] = "random",
-    i2s_layout: Annotated[str | None, typer.Option(help="as of hwgen inspect")] = None,
-    scale: Annotated[str | None, typer.Option(help="as of hwgen inspect")] = None,
-    figure: Annotated[
-        Path | None, typer.Option(help="draw where the cycles go: .png or .svg")
-    ] = None,
-    rtl: Annotated[
-        bool, typer.Option("--rtl", help="on the generated Verilog, against golden, bit for bit")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="of random weights and activations of --rtl")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Run a model's ternary layers on a core: cycles, tokens/s, energy, and what limits them."""
-    from hwgen.cli.simulate_tables import rtl_text, simulate_tables
-    from hwgen.flow.simulate import draw
-    from hwgen.flow.simulate import simulate as run
-
-    path = _one_core(core, core_option)
-    if rtl:
-        if (prefill, decode) != (0, 1):
-            raise ConfigError("--rtl: should be with --prefill 0 --decode 1, one step of decode")
-        if tech is not None or figure is not None:
-            raise ConfigError("--rtl: measures bits and cycles; leave out --tech and --figure")
-        from hwgen.flow.simulate_rtl import simulate_rtl
-
-        with _staged("generating") as (status, progress):
-            step = simulate_rtl(
-                model,
-                path,
-                bandwidth=bandwidth,
-                clock_ns=clock_ns,
-                seed=seed,
-                i2s_layout=i2s_layout,
-                scale=scale,
-                progress=progress,
-                status=status,
-            )
-        if as_json:
-            _print_json(step.as_json())
-        else:
-            output.print(rtl_text(step))
-        if not step.match:
-            messages.print(f"hwgen: error: {path.name}: {step.fault()}", soft_wrap=True)
-            raise typer.Exit(1)
-        return
-    result = run(
-        model,
-        path,
-        prefill=prefill,
-        decode=decode,
-        bandwidth=bandwidth,
-        clock_ns=clock_ns,
-        tech=tech,
-        activity=activity,
-        i2s_layout=i2s_layout,
-        scale=scale,
-    )
-    if figure is not None:
-        draw(result, figure)
-    if as_json:
-        _print_json(result.as_json())
-        return
-    for item in simulate_tables(result):
-        output.print(item)
-    if figure is not None:
-        typer.echo(figure)
-
-
-def _one_core(argument: Path | None, option: Path | None) -> Path:
-    """The core file, given as an argument or an option."""
-    given = [path for path in (argument, option) if path is not None]
-    if len(given) != 1:
-        raise ConfigError("simulate: should have one core file, CORE.yaml or --core CORE.yaml")
-    return given[0]
 
 
 def inspect(
@@ -265,10 +168,10 @@ def inspect(
     from hwgen.cli.inspect_tables import inspect_tables
     from hwgen.flow.inspect import inspect as run
 
-    with _counted("reading tensors") as progress:
+    with counted("reading tensors") as progress:
         result = run(checkpoint, i2s_layout, scale, progress)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
     else:
         for item in inspect_tables(result):
             output.print(item)
@@ -290,10 +193,10 @@ def synth(
     from hwgen.cli.tables import synth_tables
     from hwgen.flow.synth import synth as run
 
-    with _status("generating") as progress:
+    with status("generating") as progress:
         result = run(core, tech, clock_ns, progress)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
         return
     for item in synth_tables(result):
         output.print(item)
@@ -314,10 +217,10 @@ def compare(
     from hwgen.cli.tables import compare_tables
     from hwgen.flow.compare import compare as run
 
-    with _counted("synthesising") as progress:
+    with counted("synthesising") as progress:
         result = run(file, tech or (), out, progress)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
         return
     for item in compare_tables(result):
         output.print(item)
@@ -353,7 +256,7 @@ def calibrate(
     if energy:
         from hwgen.flow.calibrate_energy import calibrate_energy
 
-        with _counted("simulating cores") as count:
+        with counted("simulating cores") as count:
             paths = calibrate_energy(tech, most_cells, _nameless(count))
         for path in paths:
             typer.echo(path)
@@ -367,7 +270,7 @@ def calibrate(
 
         synthesise_samples = fpga_holdout.synthesise_samples if fpga else of_cells
         for groups in [TRAINING] * training + [HOLDOUT] * holdout:
-            with _counted("synthesising cores") as count:
+            with counted("synthesising cores") as count:
                 most = most_cells or 1_000_000
                 path = synthesise_samples(tech, groups, most, _nameless(count))
             typer.echo(path)
@@ -376,7 +279,7 @@ def calibrate(
     from hwgen.flow import fpga_calibrate
 
     run = fpga_calibrate.calibrate if fpga else cells.calibrate
-    with _status("calibrating") as say:
+    with status("calibrating") as say:
         path = run(tech, progress=lambda kind, done, total: say(f"{kind}: {done} of {total}"))
     typer.echo(path)
 
@@ -405,10 +308,10 @@ def validate(
     results = []
     for tech in techs or [*recorded(), *fpga_holdout.recorded()]:
         run = fpga_holdout.validate if tech in FAMILIES else cells.validate
-        with _counted(f"{tech}: synthesising again") as count:
+        with counted(f"{tech}: synthesising again") as count:
             results.append(run(tech, recompute, _nameless(count)))
     if as_json:
-        _print_json([result.as_json() for result in results])
+        print_json([result.as_json() for result in results])
     else:
         for item in chain.from_iterable(map(validation_tables, results)):
             output.print(item)
@@ -434,7 +337,7 @@ def schema(
     """Print the JSON schema of a kind of file, for editors."""
     from hwgen.flow.schema import schema as run
 
-    _print_json(run(what))
+    print_json(run(what))
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -442,10 +345,10 @@ def doctor(as_json: AsJson = False) -> None:
     from hwgen.cli.tables import doctor_table
     from hwgen.flow.doctor import doctor as run
 
-    with _status("looking around") as progress:
+    with status("looking around") as progress:
         report = run(progress)
     if as_json:
-        _print_json(report.as_json())
+        print_json(report.as_json())
     else:
         output.print(doctor_table(report))
     if not report.healthy:
@@ -455,33 +358,3 @@ def doctor(as_json: AsJson = False) -> None:
 def _nameless(count: Count) -> Callable[[str, int, int], None]:
     """``count`` for a flow that also says which core is done."""
     return lambda name, done, total: count(done, total)
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
-
-
-@contextmanager
-def _status(first: str) -> Iterator[Any]:
-    """A spinner with a changing text on stderr; a function that changes it."""
-    with messages.status(f"{first} …") as status:
-        yield lambda text: status.update(f"{text} …")
-
-
-@contextmanager
-def _counted(what: str) -> Iterator[Count]:
-    """A progress bar on stderr; a function that takes done and total."""
-    with _staged(what) as (_, count):
-        yield count
-
-
-@contextmanager
-def _staged(first: str) -> Iterator[tuple[Callable[[str], None], Count]]:
-    """A progress bar on stderr: a function that changes its text, one that takes done and total."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:
-        task = bar.add_task(first, total=None)
-        yield (
-            lambda text: bar.update(task, description=text),
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )

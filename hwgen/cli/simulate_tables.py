@@ -8,6 +8,7 @@ from rich.table import Table
 
 from hwgen.flow.simulate import OMITTED, Phase, Simulation, limit
 from hwgen.flow.simulate_rtl import RtlStep
+from hwgen.flow.simulate_text import TextRun
 
 
 def simulate_tables(result: Simulation) -> Iterator[Table | str]:
@@ -36,6 +37,28 @@ def rtl_text(step: RtlStep) -> str:
         f"{step.cycles_predicted:,} predicted.\n"
         f"{step.run_seconds:.1f} s after {step.build_seconds:.1f} s of compilation."
     )
+
+
+def written_text(run: TextRun) -> str:
+    """The text, and what it took."""
+    cores = f"{run.cores} × " if run.cores > 1 else ""
+    prompt, *others = run.cycles_by_pass
+    each = f", then {min(others):,} a token" if others else ""
+    lines = [
+        run.prompt + run.text,
+        "",
+        f"{run.tokens} tokens by {run.model}, {run.layers:,} ternary layers on {cores}{run.core}: "
+        f"{prompt:,} cycles for the prompt{each}.",
+    ]
+    if run.match is None:
+        lines.append(f"{run.cycles_predicted:,} cycles predicted; --rtl runs the hardware.")
+    else:
+        equal = "all equal golden's" if run.first_mismatch is None else "not all golden's"
+        lines.append(
+            f"{run.values:,} activations and products, {equal}; {run.cycles:,} cycles measured, "
+            f"{run.cycles_predicted:,} predicted."
+        )
+    return "\n".join(lines)
 
 
 def _phase_table(result: Simulation, phase: Phase) -> Table:
