@@ -268,7 +268,7 @@ MISTAKES = {
     ),
     "unknown schema": (
         ("schema", "cores"),
-        "hwgen: error: schema: should be one of core, sweep, compare, not 'cores'",
+        "hwgen: error: schema: should be one of core, sweep, compare, system, not 'cores'",
     ),
 }
 

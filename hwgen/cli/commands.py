@@ -331,7 +331,10 @@ def validate(
 
 def schema(
     what: Annotated[
-        str, typer.Argument(help="core, sweep or compare", metavar="[core|sweep|compare]")
+        str,
+        typer.Argument(
+            help="core, sweep, compare or system", metavar="[core|sweep|compare|system]"
+        ),
     ] = "core",
 ) -> None:
     """Print the JSON schema of a kind of file, for editors."""

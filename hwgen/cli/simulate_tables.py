@@ -35,7 +35,8 @@ def rtl_text(step: RtlStep) -> str:
         f"{step.ternary_weights:,} weights ({step.weights}, {step.zero_fraction:.2%} zeros).\n"
         f"{step.outputs:,} outputs, {equal}; {step.cycles:,} cycles measured, "
         f"{step.cycles_predicted:,} predicted.\n"
-        f"{step.run_seconds:.1f} s after {step.build_seconds:.1f} s of compilation."
+        f"{step.run_seconds:.1f} s after {step.build_seconds:.1f} s of compilation; "
+        f"{step.peak_memory_mb:,.0f} MB of memory."
     )
 
 
@@ -112,7 +113,11 @@ def _summary(result: Simulation, phase: Phase) -> Iterator[str]:
         )
     weights = taken.bits("weight_bits")
     rate = "" if clock is None else f", {weights / 8 / phase.seconds(clock) * 1e-9:.4g} GB/s"
-    parts.append(f"{weights / taken.tokens / 8e6:,.0f} MB of weights a token{rate}")
+    parts.append(f"{_megabytes(weights / taken.tokens)} of weights a token{rate}")
+    parts.append(
+        f"{_megabytes(taken.bits('act_bits') / taken.tokens)} of activations in, "
+        f"{_megabytes(taken.bits('sum_bits') / taken.tokens)} of results out"
+    )
     yield f"{phase.name.capitalize()}: {'; '.join(parts)}."
     if taken.tokens > 1:
         yield "  Weights are read again for every token: a core keeps none."
@@ -128,6 +133,10 @@ def _first_token(result: Simulation) -> str:
         tokens = "1 token" if result.decode_tokens == 1 else f"{result.decode_tokens:,} tokens"
         text += f" All, with {tokens} of decode, after {_time(seconds)}."
     return text
+
+
+def _megabytes(bits: float) -> str:
+    return f"{bits / 8e6:,.3g} MB" if bits < 8e8 else f"{bits / 8e6:,.0f} MB"
 
 
 def _time(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,7 +30,7 @@ Count = Callable[[int, int], None]
 
 @dataclass
 class RtlStep:
-    """What was compared, and what came of it. Seconds are wall-clock.
+    """What was compared, and what came of it. Seconds are wall-clock; the memory is the process's.
 
     match: every output of every run equals golden's and the cycles the formula's.
     first_mismatch: the layer with the first output that differs, or None.
@@ -50,6 +51,7 @@ class RtlStep:
     zero_fraction: float
     build_seconds: float
     run_seconds: float
+    peak_memory_mb: float
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -129,6 +131,7 @@ def simulate_rtl(
         zero_fraction=tally.zeros / tally.weights,
         build_seconds=compiled.build_seconds,
         run_seconds=time.perf_counter() - started,
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
     )
 
 
