@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 
 from costmodel import sampling
+from costmodel.fpga import FAMILIES
+from costmodel.fpgacost import load_fpga
 from costmodel.libraries import PACKAGED, find_library
 from costmodel.sampling import as_json, draw_samples, load_samples
 from costmodel.technology import load_technology
 from hwgen.config import ConfigError
-from hwgen.flow import holdout
+from hwgen.flow import energies, fpga_holdout, holdout
 from hwgen.flow.holdout import results_file, synthesise_samples
 from hwgen.flow.validate import validate
 from hwgen.structure import structure
@@ -131,12 +133,35 @@ def test_recorded_holdout_is_what_synthesis_gives(tech, tmp_path, monkeypatch):
         assert cores["inside"] > 0 < cores["outside"]
 
 
-@pytest.mark.parametrize("groups", [holdout.TRAINING, holdout.HOLDOUT], ids=["train", "holdout"])
+GROUPS = pytest.mark.parametrize(
+    "groups", [holdout.TRAINING, holdout.HOLDOUT], ids=["train", "holdout"]
+)
+
+
+@GROUPS
 @pytest.mark.parametrize("tech", PACKAGED)
 def test_records_hold_what_the_model_predicts_now(tech, groups):
     path = results_file(tech, groups)
     rows, samples = holdout.read_rows(path), load_samples().of(*groups)
     text = holdout.table_text(samples, rows, load_technology(tech))
+    assert path.read_text(encoding="utf-8") == text
+
+
+@GROUPS
+@pytest.mark.parametrize("tech", [tech for tech in PACKAGED if tech != "generic"])
+def test_records_of_energies_hold_what_the_model_predicts_now(tech, groups):
+    path = energies.energy_file(tech, groups)
+    rows, samples = energies.read_rows(path), load_samples().of(*groups)
+    text = energies.table_text(samples, rows, load_technology(tech))
+    assert path.read_text(encoding="utf-8") == text
+
+
+@GROUPS
+@pytest.mark.parametrize("family", FAMILIES)
+def test_records_of_fpgas_hold_what_the_model_predicts_now(family, groups):
+    path = results_file(family, groups)
+    rows, samples = holdout.read_rows(path), load_samples().of(*groups)
+    text = fpga_holdout.table_text(samples, rows, load_fpga(family))
     assert path.read_text(encoding="utf-8") == text
 
 

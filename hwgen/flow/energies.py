@@ -142,11 +142,16 @@ def read_rows(path: Path) -> Rows:
 
 def write_rows(tech: str, groups: Sequence[Group], rows: Rows) -> None:
     """Measured columns and the model's predictions, empty as long as there is no model."""
-    samples = load_samples().of(*groups)
+    text = table_text(load_samples().of(*groups), rows, load_technology(tech))
+    write_atomically({energy_file(tech, groups): text})
+
+
+def table_text(samples: list[Sample], rows: Rows, technology: Technology) -> str:
+    """The text of a record."""
     text = io.StringIO()
-    lines = pd.DataFrame(_lines(samples, rows, load_technology(tech)))
+    lines = pd.DataFrame(_lines(samples, rows, technology))
     lines.to_csv(text, index=False, lineterminator="\n")
-    write_atomically({energy_file(tech, groups): text.getvalue()})
+    return text.getvalue()
 
 
 def _lines(samples: list[Sample], rows: Rows, technology: Technology) -> list[dict[str, Any]]:

@@ -180,9 +180,14 @@ def recorded() -> list[str]:
 
 
 def _write(path: Path, samples: list[Sample], rows: dict[str, Row], costs: FpgaTechnology) -> None:
+    write_atomically({path: table_text(samples, rows, costs)})
+
+
+def table_text(samples: list[Sample], rows: dict[str, Row], costs: FpgaTechnology) -> str:
+    """The text of a record."""
     text = io.StringIO()
     pd.DataFrame(_lines(samples, rows, costs)).to_csv(text, index=False, lineterminator="\n")
-    write_atomically({path: text.getvalue()})
+    return text.getvalue()
 
 
 def _lines(samples: list[Sample], rows: dict[str, Row], costs: FpgaTechnology) -> list[Row]:
