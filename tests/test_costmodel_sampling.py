@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from io import StringIO
 
 import pandas as pd
 import pytest
@@ -163,6 +164,29 @@ def test_records_of_fpgas_hold_what_the_model_predicts_now(family, groups):
     rows, samples = holdout.read_rows(path), load_samples().of(*groups)
     text = fpga_holdout.table_text(samples, rows, load_fpga(family))
     assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("predict_again", "tech", "suffix"),
+    [
+        (holdout.predict_again, "asap7", ""),
+        (energies.predict_again, "asap7", "_energy"),
+        (fpga_holdout.predict_again, "ecp5", ""),
+    ],
+    ids=["cells", "energies", "fpga"],
+)
+def test_predictions_are_made_anew(predict_again, tech, suffix, tmp_path, monkeypatch):
+    """In both files, and in no other column."""
+    names = [f"{folder}/{tech}{suffix}.csv" for folder in ("training", "holdout")]
+    before = {name: (holdout.FOLDER / name).read_text(encoding="utf-8") for name in names}
+    monkeypatch.setattr(holdout, "FOLDER", tmp_path)
+    for name, text in before.items():
+        table = pd.read_csv(StringIO(text), keep_default_na=False)
+        wrong = {column: 1.0 for column in table if column.startswith("predicted_")}
+        (tmp_path / name).parent.mkdir()
+        table.assign(**wrong).to_csv(tmp_path / name, index=False)
+    predict_again(tech)
+    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in names} == before
 
 
 def test_a_record_that_synthesis_does_not_give_is_named(tmp_path, monkeypatch):

@@ -146,6 +146,13 @@ def write_rows(tech: str, groups: Sequence[Group], rows: Rows) -> None:
     write_atomically({energy_file(tech, groups): text})
 
 
+def predict_again(tech: str) -> None:
+    """Write the records' predictions anew, after the technology has changed."""
+    for groups in (TRAINING, HOLDOUT):
+        if rows := read_rows(energy_file(tech, groups)):
+            write_rows(tech, groups, rows)
+
+
 def table_text(samples: list[Sample], rows: Rows, technology: Technology) -> str:
     """The text of a record."""
     text = io.StringIO()
