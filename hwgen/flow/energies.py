@@ -7,7 +7,6 @@ beside them are made anew every time. `hwgen.flow.calibrate_energy` makes them.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -155,10 +154,8 @@ def predict_again(tech: str) -> None:
 
 def table_text(samples: list[Sample], rows: Rows, technology: Technology) -> str:
     """The text of a record."""
-    text = io.StringIO()
-    lines = pd.DataFrame(_lines(samples, rows, technology))
-    lines.to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue()
+    table = pd.DataFrame(_lines(samples, rows, technology))
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _lines(samples: list[Sample], rows: Rows, technology: Technology) -> list[dict[str, Any]]:
