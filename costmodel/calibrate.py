@@ -328,7 +328,7 @@ def _fit(grid: Grid, knots: list[Primitive], measured: dict[Primitive, float]) -
         residual = _residual(line, measured)
         if residual.max_relative <= LINEAR_TOLERANCE:
             return UnitCost(status="calibrated", method=grid.method, residual=residual, area=line)
-    table = _table(grid, [measured[knot] for knot in knots])
+    table = rising_table(grid, [measured[knot] for knot in knots])
     by_construction = {knot for knot in knots if table.area(knot) == measured[knot]}
     compared = {point: measured[point] for point in measured if point not in by_construction}
     return UnitCost(
@@ -351,7 +351,7 @@ def _line(measured: dict[Primitive, float]) -> LinearArea:
     return LinearArea(constant=round(float(constant), 4) + 0.0, per_bit=round(float(per_bit), 4))
 
 
-def _table(grid: Grid, areas: list[float]) -> TableArea:
+def rising_table(grid: Grid, areas: list[float]) -> TableArea:
     """The measured areas; where they fall, the mean of the rising tables just above and below."""
     above = np.array(areas).reshape(len(grid.sizes), len(grid.widths))
     below = above[::-1, ::-1]

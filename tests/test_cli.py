@@ -560,8 +560,12 @@ def test_version(hwgen_cli):
             ["validate", "generic", "--figure", "none/errors.png"],
             "--figure: none should be a folder; make it",
         ),
+        (
+            ["validate", "generic", "--markdown", "--json"],
+            "--markdown: should stand without --json",
+        ),
     ],
-    ids=["most_cells", "energy", "figure", "folder"],
+    ids=["most_cells", "energy", "figure", "folder", "markdown"],
 )
 def test_wrong_requests_of_calibrate_and_validate(arguments, message):
     done = CliRunner().invoke(app, arguments)

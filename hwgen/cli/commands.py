@@ -297,14 +297,20 @@ def validate(
         Path | None, typer.Option(help="draw predicted against synthesised: a .png or .svg file")
     ] = None,
     as_json: AsJson = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="print the README's table of errors")
+    ] = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
     from costmodel.fpga import FAMILIES
+    from hwgen.cli.markdown import validation_markdown
     from hwgen.cli.tables import validation_tables
     from hwgen.flow import fpga_holdout
     from hwgen.flow import validate as cells
     from hwgen.flow.validate import recorded, write_figure
 
+    if as_json and as_markdown:
+        raise ConfigError("--markdown: should stand without --json")
     results = []
     for tech in techs or [*recorded(), *fpga_holdout.recorded()]:
         run = fpga_holdout.validate if tech in FAMILIES else cells.validate
@@ -312,12 +318,15 @@ def validate(
             results.append(run(tech, recompute, _nameless(count)))
     if as_json:
         print_json([result.as_json() for result in results])
+    elif as_markdown:
+        for line in validation_markdown(results):
+            typer.echo(line)
     else:
         for item in chain.from_iterable(map(validation_tables, results)):
             output.print(item)
     if figure is not None:
         write_figure(results, figure)
-        typer.echo(figure, err=as_json)
+        typer.echo(figure, err=as_json or as_markdown)
     for result in results:
         if result.different:
             messages.print(

@@ -31,6 +31,17 @@ from hwgen.flow.holdout import (
     synthesise_sample,
 )
 
+NAMES = {
+    "delay": "clock period",
+    "energy, random": "energy, random data",
+    "energy, digits": "energy, the digits",
+    "lut": "LUTs",
+    "ff": "flip-flops",
+    "carry": "carry cells",
+    "fmax_mhz": "highest clock",
+}
+"""What people call quantities; others are called what they are."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -181,9 +192,8 @@ def recorded() -> list[str]:
 
 def shown(judgement: Judgement) -> str:
     """A quantity with its unit, for people."""
-    name = {"lut": "LUTs", "ff": "flip-flops", "carry": "carry cells", "fmax_mhz": "Fmax"}
     unit = {"um2": "µm²", "ge": "gate equivalents"}.get(judgement.unit, judgement.unit)
-    title = name.get(judgement.quantity, judgement.quantity)
+    title = NAMES.get(judgement.quantity, judgement.quantity)
     return title if unit == "cells" else f"{title}, {unit}"
 
 
