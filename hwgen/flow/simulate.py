@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from costmodel.delay import NoDelaysError, core_clock
 from costmodel.energy import core_energy
 from costmodel.energy_data import ACTIVITIES, ActivityClass
@@ -17,7 +19,7 @@ from costmodel.fpgadelay import NoFmaxError, core_fmax
 from costmodel.plots import cycles_figure, picture
 from costmodel.technology import UncalibratedError, load_technology
 from hwgen.config import ConfigError
-from hwgen.files import write_atomically
+from hwgen.files import check_figure, write_atomically
 from hwgen.flow.inspect import open_chosen
 from hwgen.structure import structure
 from hwgen.system import System, load_system
@@ -198,10 +200,13 @@ def simulate(
 
 
 def draw(result: Simulation, file: Path) -> None:
-    """Write a picture of where the cycles go; ConfigError for another ending than .png or .svg."""
-    kind = file.suffix.removeprefix(".")
-    if kind not in ("png", "svg"):
-        raise ConfigError(f"--figure: should end in .png or .svg, not {file.name!r}")
+    """`figure_of` as a .png or .svg file."""
+    check_figure(file)
+    write_atomically({file: picture(figure_of(result), file.suffix.lstrip("."))})
+
+
+def figure_of(result: Simulation) -> Figure:
+    """Where the cycles go."""
     panels = []
     for phase in result.phases:
         bars = {
@@ -214,7 +219,7 @@ def draw(result: Simulation, file: Path) -> None:
         panels.append((f"{phase.name}, {phase.taken.tokens} {tokens}", bars))
     cores = f"{result.system.cores} × " if result.system.cores > 1 else ""
     title = f"{result.workload.name} on {cores}{result.system.core.name}"
-    write_atomically({file: picture(cycles_figure(title, panels), kind)})
+    return cycles_figure(title, panels)
 
 
 def load_workload(model: str, i2s_layout: str | None = None, scale: str | None = None) -> Workload:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from costmodel.judge import Errors, judge
 from costmodel.libraries import find_library
@@ -17,7 +18,7 @@ from costmodel.sampling import Sample, load_samples
 from costmodel.synth import Synthesis
 from costmodel.technology import load_technology, technologies
 from hwgen.config import ConfigError
-from hwgen.files import write_atomically
+from hwgen.files import check_figure, write_atomically
 from hwgen.flow.energies import held_out
 from hwgen.flow.holdout import (
     HOLDOUT,
@@ -196,8 +197,8 @@ def shown(judgement: Judgement) -> str:
     return title if unit == "cells" else f"{title}, {unit}"
 
 
-def write_figure(results: list[Validation], path: Path) -> None:
-    """Predicted against synthesised of every technology and quantity, as a picture."""
+def figure_of(results: list[Validation]) -> Figure:
+    """Predicted against synthesised of every technology and quantity."""
     panels = [
         [
             Panel(
@@ -211,13 +212,10 @@ def write_figure(results: list[Validation], path: Path) -> None:
         ]
         for result in results
     ]
+    return validation_figure(panels)
+
+
+def write_figure(results: list[Validation], path: Path) -> None:
+    """`figure_of` as a .png or .svg file."""
     check_figure(path)
-    write_atomically({path: picture(validation_figure(panels), path.suffix.lstrip("."))})
-
-
-def check_figure(path: Path) -> None:
-    """ConfigError for a file that is no picture, or in no folder."""
-    if path.suffix not in (".png", ".svg"):
-        raise ConfigError(f"--figure: should end in .png or .svg, not {path.name!r}")
-    if not path.parent.is_dir():
-        raise ConfigError(f"--figure: {path.parent} should be a folder; make it")
+    write_atomically({path: picture(figure_of(results), path.suffix.lstrip("."))})
