@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PLAIN = ["config", "number", "codebook", "dag", "structure", "primitive", "exploration", "keywords"]
-PLAIN += ["fixedspec", "floatspec", "fpspec", "spec", "counts"]
+PLAIN += ["system", "fixedspec", "floatspec", "fpspec", "spec", "counts"]
 
 
 def imports(path: Path) -> set[str]:

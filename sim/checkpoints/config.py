@@ -54,15 +54,15 @@ def read_config(folder: Path) -> CheckpointConfig:
     """
     config = read_any_config(folder)
     if config.scale_convention is None:
-        _value(config.file, _read_object(config.file), "quantization_config", dict)  # Raises.
+        _value(config.file, read_object(config.file), "quantization_config", dict)  # Raises.
     return config
 
 
 def read_any_config(folder: Path) -> CheckpointConfig:
     """Read config.json of a folder, which may have no ``quantization_config``."""
     file = folder / CONFIG_FILE
-    values = _read_object(file)
-    eps = _optional(file, values, "rms_norm_eps", float)
+    values = read_object(file)
+    eps = optional_value(file, values, "rms_norm_eps", float)
     if eps is not None and not 0 < eps < 1:
         raise CheckpointError(
             f"{file}: rms_norm_eps: should be above 0 and below 1, not {brief(eps)}"
@@ -71,14 +71,15 @@ def read_any_config(folder: Path) -> CheckpointConfig:
         file=file,
         scale_convention=_scale_convention(file, values),
         layers=_layer_shapes(file, values),
-        hidden_act=_optional(file, values, "hidden_act", str),
+        hidden_act=optional_value(file, values, "hidden_act", str),
         rms_norm_eps=eps,
         architecture=_architecture(file, values),
-        model_parallel=_size(file, values, "pretraining_model_parallel", None),
+        model_parallel=size_value(file, values, "pretraining_model_parallel", None),
     )
 
 
-def _read_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object that a file holds; CheckpointError for anything else."""
     try:
         values = json.loads(file.read_bytes())
     except FileNotFoundError:
@@ -94,7 +95,7 @@ def _read_object(file: Path) -> dict[str, Any]:
 
 def _scale_convention(file: Path, values: dict[str, Any]) -> ScaleConvention | None:
     """How scales apply by ``quantization_config``; None where there is none."""
-    quantization = _optional(file, values, "quantization_config", dict)
+    quantization = optional_value(file, values, "quantization_config", dict)
     if quantization is None:
         return None
     method = quantization.get("quant_method")
@@ -109,7 +110,7 @@ def _scale_convention(file: Path, values: dict[str, Any]) -> ScaleConvention | N
             f"{file}: quantization_config.quantization_mode: should be 'offline', "
             f"not {brief(mode)}; use the release with packed weights"
         )
-    linear_class = _optional(file, quantization, "linear_class", str, "quantization_config.")
+    linear_class = optional_value(file, quantization, "linear_class", str, "quantization_config.")
     linear_class = "bitlinear" if linear_class is None else linear_class
     if linear_class not in SCALE_CONVENTIONS:
         raise CheckpointError(
@@ -121,17 +122,17 @@ def _scale_convention(file: Path, values: dict[str, Any]) -> ScaleConvention | N
 
 def _architecture(file: Path, values: dict[str, Any]) -> Architecture | None:
     """The sizes, with the defaults of LlamaConfig: a key-value head for each head, and so on."""
-    hidden = _size(file, values, "hidden_size", None)
+    hidden = size_value(file, values, "hidden_size", None)
     if hidden is None:
         return None
-    heads = _size(file, values, "num_attention_heads")
+    heads = size_value(file, values, "num_attention_heads")
     return Architecture(
         hidden=hidden,
-        ffn=_size(file, values, "intermediate_size"),
+        ffn=size_value(file, values, "intermediate_size"),
         heads=heads,
-        kv_heads=_size(file, values, "num_key_value_heads", heads),
-        head_dim=_size(file, values, "head_dim", max(1, hidden // heads)),
-        layers=_size(file, values, "num_hidden_layers"),
+        kv_heads=size_value(file, values, "num_key_value_heads", heads),
+        head_dim=size_value(file, values, "head_dim", max(1, hidden // heads)),
+        layers=size_value(file, values, "num_hidden_layers"),
     )
 
 
@@ -139,9 +140,9 @@ class _Required:
     """No default."""
 
 
-def _size(file: Path, values: dict[str, Any], key: str, default: Any = _Required) -> Any:
-    """An integer of at least 1."""
-    size = _optional(file, values, key, int)
+def size_value(file: Path, values: dict[str, Any], key: str, default: Any = _Required) -> Any:
+    """An integer of at least 1; without a default the key must be there."""
+    size = optional_value(file, values, key, int)
     if size is None and default is not _Required:
         return default
     if size is None:
@@ -152,7 +153,7 @@ def _size(file: Path, values: dict[str, Any], key: str, default: Any = _Required
 
 
 def _layer_shapes(file: Path, values: dict[str, Any]) -> tuple[LayerShape, ...] | None:
-    entries = _optional(file, values, "layers", list)
+    entries = optional_value(file, values, "layers", list)
     if entries is None:
         return None
     shapes = []
@@ -178,7 +179,7 @@ def _value(
     file: Path, values: dict[str, Any], key: str, kind: type[_Value], prefix: str = ""
 ) -> _Value:
     """The value of a key that must be there."""
-    value = _optional(file, values, key, kind, prefix)
+    value = optional_value(file, values, key, kind, prefix)
     if value is None:
         raise CheckpointError(
             f"{file}: {prefix}{key}: should be {_KINDS[kind]}, not missing; "
@@ -187,7 +188,7 @@ def _value(
     return value
 
 
-def _optional(
+def optional_value(
     file: Path, values: dict[str, Any], key: str, kind: type[_Value], prefix: str = ""
 ) -> _Value | None:
     """The value of a key, or None where it is missing or null."""
