@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from typing import NamedTuple
@@ -23,6 +21,7 @@ from costmodel.technology import (
     Technology,
     UnitCost,
 )
+from hwgen.jobs import workers
 from hwgen.number import FLOATS, MAX_FIXED_BITS, FloatFormat
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 
@@ -192,7 +191,7 @@ def calibrate(
     }
     wanted = [primitive for primitives in points.values() for primitive in primitives]
     found: dict[Primitive, float] = {}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         work = partial(measure, library=library, generated=generated)
         for primitive, area in zip(wanted, pool.map(work, wanted, chunksize=4), strict=True):
             found[primitive] = area

@@ -7,10 +7,8 @@ Modules of one run do not see each other.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -33,6 +31,7 @@ from costmodel.synth import cache_key, run_yosys
 from costmodel.technology import LinearArea
 from hwgen.cachedir import cache_dir
 from hwgen.files import write_atomically
+from hwgen.jobs import workers
 from hwgen.primitive import Primitive
 
 FORMAT = "hwgen.fpga-units/1"
@@ -125,7 +124,7 @@ def measure_units(
     batches = _batches([primitive for wanted in points.values() for primitive in wanted])
     total = sum(map(len, batches))
     found: dict[Primitive, tuple[float, ...]] = {}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         work = partial(measure, family=family, generated=generated)
         for batch, result in zip(batches, pool.map(work, batches), strict=True):
             found |= result

@@ -15,12 +15,23 @@ from hwgen.emit import emit
 from hwgen.flow.simulate import simulate
 from hwgen.flow.simulate_rtl import simulate_rtl
 from hwgen.system import System
+from sim import golden_fixed
 from sim.checkpoints import CheckpointError, open_checkpoint
 from sim.checkpoints.architecture import ROLES, Architecture
+from sim.layers import run_rtl
+from sim.runner import CoreModel
 from sim.step import checkpoint_layers, golden_step, quantised, random_layers
+from tests.cases import CASES
 from tests.checkpoint_files import SHAPES, ternary, write_tq
 
 SIZES = Architecture(hidden=24, ffn=40, heads=6, kv_heads=2, head_dim=4, layers=3)
+FLOATS = (
+    "lut_fp16_fixed",
+    "signflip_bf16_float_d3",
+    "lut_bf16_aligned_d2",
+    "signflip_fp16_aligned_pipelined_to_fp32",
+    "multiplier_fp8_e5m2_float",
+)
 CORE = "kind: lut\nmu: 2\ntables: 8\nports: 16\nmax_in_features: 768\nmax_out_features: 300\n"
 
 
@@ -80,6 +91,23 @@ def test_activations_take_the_type_of_the_core():
     core = CoreConfig(kind="lut", act="fp16", arith="fixed", tables=1, ports=1)
     acts, scale = quantised(core, x)
     assert (acts.view(np.float16).tolist(), scale.tolist()) == (x.tolist(), [1.0])
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("name", FLOATS)
+def test_cores_of_floating_point_run_a_step(name):
+    """Codes of the format in, codes out, and the next layer's input from their values."""
+    config = CASES[name]
+    emitted = emit(config)
+    model = CoreModel(emitted.verilog, emitted.manifest)
+    pieces = list(golden_step(SIZES, random_layers(SIZES, 1), System(config, 2), 1))
+    assert len(pieces) == 21
+    for piece in pieces:
+        assert golden_fixed.decode(piece.acts, config.act).any()
+        result = run_rtl(model, piece.plan, piece.acts, piece.linear)
+        for got, wanted in zip(result.products, piece.expected, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+        assert result.cycles == piece.plan.cycles(1).total
 
 
 @pytest.fixture

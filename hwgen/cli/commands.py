@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from hwgen.cli.on_workers import on_workers
 from hwgen.cli.printing import (
     AsJson,
     Core,
@@ -202,6 +203,7 @@ def synth(
         output.print(item)
 
 
+@on_workers
 def compare(
     file: Annotated[Path, typer.Argument(help="comparison file, YAML", metavar="FILE.yaml")],
     tech: Annotated[
@@ -227,6 +229,7 @@ def compare(
     typer.echo(result.folder / "comparison.csv")
 
 
+@on_workers
 def calibrate(
     tech: Annotated[str, typer.Argument(help="technology")],
     training: Annotated[
@@ -284,6 +287,7 @@ def calibrate(
     typer.echo(path)
 
 
+@on_workers
 def validate(
     techs: Annotated[
         list[str] | None,

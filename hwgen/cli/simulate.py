@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hwgen.cli.printing import AsJson, messages, output, print_json, staged
+from hwgen.cli.printing import AsJson, messages, output, print_json, staged, status
 from hwgen.config import ConfigError
 
 
@@ -96,7 +96,8 @@ def _closed(model: str, path: Path, as_json: bool, figure: Path | None, **option
     from hwgen.flow.simulate import draw
     from hwgen.flow.simulate import simulate as run
 
-    result = run(model, path, **options)
+    with status("reading the model"):
+        result = run(model, path, **options)
     if figure is not None:
         draw(result, figure)
     if as_json:
@@ -113,8 +114,8 @@ def _step(model: str, path: Path, as_json: bool, **options: Any) -> None:
     from hwgen.cli.simulate_tables import rtl_text
     from hwgen.flow.simulate_rtl import simulate_rtl
 
-    with staged("reading the model") as (status, progress):
-        step = simulate_rtl(model, path, progress=progress, status=status, **options)
+    with staged("reading the model") as (say, progress):
+        step = simulate_rtl(model, path, progress=progress, status=say, **options)
     if as_json:
         print_json(step.as_json())
     else:
@@ -128,8 +129,8 @@ def _text(model: str, path: Path, as_json: bool, **options: Any) -> None:
     from hwgen.cli.simulate_tables import written_text
     from hwgen.flow.simulate_text import simulate_text
 
-    with staged("reading the model") as (status, progress):
-        run = simulate_text(Path(model), path, progress=progress, status=status, **options)
+    with staged("reading the model") as (say, progress):
+        run = simulate_text(Path(model), path, progress=progress, status=say, **options)
     if as_json:
         print_json(run.as_json())
     else:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +29,7 @@ from costmodel.synth import Synthesis
 from costmodel.technology import Corrections, PaperModel, Technology, load_technology
 from hwgen.emit import emit
 from hwgen.files import write_atomically
+from hwgen.jobs import workers
 from hwgen.structure import Structure, structure
 
 FOLDER = CORES_FILE.parent.parent
@@ -88,7 +88,7 @@ def work_through(
     keep: is given each result at once, so that an interrupted run loses nothing that is done.
     """
     order = sorted(waiting, key=lambda sample: sample.cells)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         jobs = {pool.submit(work, sample): sample for sample in order}
         for done, job in enumerate(as_completed(jobs), 1):
             keep(jobs[job], job.result())

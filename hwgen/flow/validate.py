@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +28,7 @@ from hwgen.flow.holdout import (
     results_file,
     synthesise_sample,
 )
+from hwgen.jobs import workers
 
 NAMES = {
     "delay": "clock period",
@@ -143,7 +142,7 @@ def synthesise_again(
             f"`hwgen calibrate {tech} --holdout`"
         )
     again, different = there[:recompute], []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         for done, (sample, result) in enumerate(zip(again, pool.map(work, again), strict=True), 1):
             if differs(sample, result):
                 different.append(sample.name)
