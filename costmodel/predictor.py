@@ -1,10 +1,10 @@
 """Area, clock and energy of very many cores at once: the numbers of one core at a time, to the bit.
 
 Cores that differ only in tables L, ports K and reuse D have one *shape*. Of a shape, every part
-depends on one or two of the three: a table and a fetch on whether D > 1, a reduction on L,
-accumulators on L and D, control on few widths. Parts are priced once each, by `costmodel.area`,
-`costmodel.energy` and `costmodel.delay`, and combined by arithmetic that is the same for Python
-integers and for numpy arrays of them, in the same order.
+depends on at most two of the three: a table on whether D > 1, a fetch and conversions on none, a
+reduction on L, accumulators on L and D, control on few widths. Parts are priced once each, by
+`costmodel.area`, `costmodel.energy` and `costmodel.delay`, and combined by arithmetic that is the
+same for Python integers and for numpy arrays of them, in the same order.
 """
 
 from __future__ import annotations
@@ -137,17 +137,17 @@ class Shape:
         stages = self._get(self._tile_stages, tables)
         words = self._get(self._words, tables)
         return [
-            ("build", tables, self._prices_at(self._build, deep)),
-            ("tables", tables, self._prices_at(self._tables, deep)),
-            ("fetch", tables * ports, self._prices_at(self._fetch, deep)),
+            ("build", tables, self._prices_at(self._part, 0, deep)),
+            ("tables", tables, self._prices_at(self._part, 1, deep)),
+            ("fetch", tables * ports, self._prices_at(self._part, 2, 0)),
             ("reduce", ports, self._prices_at(self._reduce, tables)),
             ("accumulate", ports, self._prices_at(self._accumulate, words, reuse)),
             ("control", 1, self._prices_at(self._counters, *widths)),
             ("control", 1, self._prices_at(self._handshakes, stages, reuse)),
             ("control", 1, self._prices_at(self._tile_index, widths[1], reuse)),
-            ("convert", tables * self.mu, self._prices_at(self._inward, deep)),
-            ("convert", ports, self._prices_at(self._outward, tables)),
-            ("convert", 1, self._prices_at(self._shared, deep)),
+            ("convert", tables * self.mu, self._prices_at(self._part, -3, 0)),
+            ("convert", ports, self._prices_at(self._part, -2, 0)),
+            ("convert", 1, self._prices_at(self._part, -1, 0)),
         ]
 
     def _energy(
@@ -198,10 +198,6 @@ class Shape:
             return found
         return Prices(*(found[..., place] for place in range(len(Prices._fields))))
 
-    def _unit(self, place: int, spec: Structure) -> Prices:
-        unit = spec.units[place]
-        return self._price(unit.component, unit.counts)
-
     def _price(self, component: str, counts: Counts) -> Prices:
         technology = self.technology
         area = unit_area(component, counts, technology)
@@ -210,14 +206,10 @@ class Shape:
         energy = unit_energy(component, counts, technology, self.activity)
         return Prices(area, *energy, unit_leakage_nw(component, counts, technology))
 
-    def _build(self, deep: int) -> Prices:
-        return self._unit(0, self.structure(1, 1, 1 + deep))
-
-    def _tables(self, deep: int) -> Prices:
-        return self._unit(1, self.structure(1, 1, 1 + deep))
-
-    def _fetch(self, deep: int) -> Prices:
-        return self._unit(2, self.structure(1, 1, 1 + deep))
+    def _part(self, place: int, deep: int) -> Prices:
+        """Of the unit at a place of `Structure.units` for which at most D > 1 matters."""
+        unit = self.structure(1, 1, 1 + deep).units[place]
+        return self._price(unit.component, unit.counts)
 
     def _reduce(self, tables: int) -> Prices:
         spec = self.structure(tables, 1, 1).reduce
@@ -233,15 +225,6 @@ class Shape:
     def _accumulate(self, tables: int, reuse: int) -> Prices:
         spec = self.structure(tables, 1, reuse).accumulate
         return self._priced("accumulate", spec, accumulate_counts)
-
-    def _inward(self, deep: int) -> Prices:
-        return self._unit(-3, self.structure(1, 1, 1 + deep))
-
-    def _outward(self, tables: int) -> Prices:
-        return self._unit(-2, self.structure(tables, 1, 1))
-
-    def _shared(self, deep: int) -> Prices:
-        return self._unit(-1, self.structure(1, 1, 1 + deep))
 
     def _in_tile_bits(self, tables: int) -> int:
         return (-(-self.core.max_in_features // (tables * self.mu))).bit_length()

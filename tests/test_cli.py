@@ -578,4 +578,9 @@ def test_validate_prints_json_alone(tmp_path):
     done = CliRunner().invoke(app, ["validate", "generic", "--json", "--figure", str(figure)])
     (found,) = json.loads(done.stdout)
     assert (found["technology"], found["recomputed"]) == ("generic", 0)
-    assert figure.read_text(encoding="utf-8").startswith("<?xml")
+    text = figure.read_text(encoding="utf-8")
+    assert text.startswith("<?xml")
+    for judgement in found["judgements"]:  # The figure shows our own model alone.
+        everything = judgement["errors"][-1]
+        title = f"{everything['cores']} cores, mean error {everything['mean']:.1%}"
+        assert (title in text) == (judgement["model"] == "hwgen")

@@ -198,7 +198,18 @@ def test_a_record_that_synthesis_does_not_give_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(holdout, "FOLDER", tmp_path)
     (tmp_path / "holdout").mkdir()
     table.to_csv(holdout.results_file("generic", holdout.HOLDOUT), index=False)
-    assert validate("generic", recompute=2).different == [samples[0].name]
+    seen = []
+    result = validate("generic", recompute=2, progress=lambda *done: seen.append(done))
+    assert (result.recomputed, result.different) == (2, [samples[0].name])
+    assert seen == [(samples[0].name, 1, 2), (samples[1].name, 2, 2)]
+
+
+def test_without_files_nothing_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr(holdout, "FOLDER", tmp_path)
+    monkeypatch.delenv("HWGEN_LIBERTY_PATH", raising=False)
+    with pytest.raises(ConfigError, match="HWGEN_LIBERTY_PATH"):
+        synthesise_samples("asap7", most_cells=0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_record_there_is_nothing_to_judge(tmp_path, monkeypatch):
