@@ -105,7 +105,8 @@ def _summary(result: Simulation, phase: Phase) -> Iterator[str]:
     taken, clock = phase.taken, result.clock_ns
     parts = [f"{taken.cycles / taken.tokens:,.0f} cycles a token"]
     if clock is not None:
-        parts.append(f"{taken.tokens / phase.seconds(clock):,.4g} tokens/s")
+        speed = taken.tokens / phase.seconds(clock)
+        parts.append(f"{speed:,.0f} tokens/s" if speed >= 1000 else f"{speed:.4g} tokens/s")
     if phase.energy is not None:
         parts.append(
             f"{phase.energy.total * 1e-6:.4g} µJ of the cores a token "
