@@ -74,5 +74,5 @@ def choose(logits: Floats, temperature: float, u: float) -> int:
     with np.errstate(over="ignore"):
         weights = np.exp((logits - logits.max()) / temperature)
     sums = np.cumsum(weights)
-    drawn = np.searchsorted(sums, u * sums[-1], side="right")
-    return min(int(drawn), int(np.searchsorted(sums, sums[-1])))  # u * sum may round up to sum.
+    # The product stays below the last sum, as u is at most 1 - 2^-53: some token is always drawn.
+    return int(np.searchsorted(sums, u * sums[-1], side="right"))
