@@ -29,7 +29,7 @@ def generate(
 
     prompt: at least one character, all of them in the vocabulary.
     tokens: how many to yield, at least 1.
-    temperature: at least 0, finite.
+    seed: at least 0. temperature: at least 0, finite.
     PromptError for anything else, and where prompt and tokens exceed the model's positions, before
     the first pass.
     """
@@ -39,6 +39,8 @@ def generate(
         raise PromptError("the prompt should have at least one character, not none")
     if tokens < 1:
         raise PromptError(f"tokens should be at least 1, not {tokens}")
+    if seed < 0:
+        raise PromptError(f"seed should be at least 0, not {seed}")
     if not 0 <= temperature < np.inf:
         raise PromptError(f"temperature should be at least 0 and finite, not {temperature}")
     ids = decoder.vocabulary.encode(prompt)

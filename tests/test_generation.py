@@ -123,6 +123,7 @@ REFUSED = {
     ),
     "empty": ({"prompt": ""}, "the prompt should have at least one character, not none"),
     "tokens": ({"tokens": 0}, "tokens should be at least 1, not 0"),
+    "seed": ({"seed": -1}, "seed should be at least 0, not -1"),
     "cold": ({"temperature": -0.5}, "temperature should be at least 0 and finite, not -0.5"),
     "nan": (
         {"temperature": float("nan")},
