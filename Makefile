@@ -8,6 +8,7 @@ JOBS ?= 2
 
 .DELETE_ON_ERROR:
 .PHONY: run test test-long lint bench calibrate validate train clean preflight
+.PHONY: train-lm train-lm-ternary train-lm-float
 
 run: preflight $(VENV)/.installed
 	@$(BIN)/hwgen sweep examples/bitnet-2b4t.yaml
@@ -35,6 +36,16 @@ validate: preflight $(VENV)/.installed-test
 train: preflight $(VENV)/.installed-train
 	@$(BIN)/python examples/digits/train.py
 
+# Half an hour on two processors, one for each of the two networks.
+train-lm: preflight $(VENV)/.installed-train-lm
+	@$(MAKE) --no-print-directory -j2 train-lm-ternary train-lm-float
+
+train-lm-ternary: $(VENV)/.installed-train-lm
+	@$(BIN)/python examples/tinylm/train.py
+
+train-lm-float: $(VENV)/.installed-train-lm
+	@$(BIN)/python examples/tinylm/train.py --float
+
 preflight:
 	@sh scripts/preflight.sh $(PYTHON)
 
@@ -54,6 +65,11 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-train: pyproject.toml | $(VENV)/bin/python
 	@$(PIP) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.installed-train-lm: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing hwgen with PyTorch (a few minutes the first time) …" >&2
+	@$(PIP) --editable '.[train-lm]'
 	@touch $@
 
 clean:

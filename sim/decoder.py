@@ -23,15 +23,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.checkpoints import CheckpointError, TernaryLayer, first_strange
+from sim.checkpoints import CheckpointError, TernaryLayer
 from sim.checkpoints.decoder_config import DecoderConfig, read_decoder_config
 from sim.decoder_weights import DecoderLayer, DecoderWeights, Floats, read_weights
-from sim.network import Matmul, NetworkValueError, relu2, rms_norm
+from sim.network import Matmul, check_finite, check_squares, relu2, rms_norm
 from sim.quantise import activations_absmax
 from sim.vocabulary import VOCABULARY_FILE, PromptError, Vocabulary
 
 Record = Callable[[str, NDArray[np.int8], NDArray[np.int64]], None]
 """(layer name, acts (T, N), products (T, M)) of every ternary layer, in order of evaluation."""
+
+HINT = "check the scales and gains of the layers before it"
 
 
 def silu(x: Floats) -> Floats:
@@ -128,13 +130,15 @@ class Decoder:
         self.check_length(end)
         run = _Run(self.config, cache, matmul, record, _rotary(self.config, cache.length, end))
         x = self.weights.embedding[ids]
-        with np.errstate(over="ignore", invalid="ignore"):  # Checked before every quantiser.
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # Checked before every norm and quantiser.
             for i, layer in enumerate(self.weights.layers):
-                x = x + run.attention(i, layer, self._normed(x, layer.input_norm))
-                x = x + run.feed_forward(layer, self._normed(x, layer.post_attention_norm))
-            x = self._normed(x, self.weights.norm)
+                x = x + run.attention(i, layer, x)
+                x = x + run.feed_forward(f"model.layers.{i}", layer, x)
+            x = run.norm("model.norm", x, self.weights.norm)
             logits = np.stack([self.weights.head @ token for token in x])
-        _check_finite("logits", logits, "check the norms and the embedding")
+        check_finite("logits", logits, "check the norms and the embedding")
         cache.length = end
         return logits
 
@@ -146,9 +150,6 @@ class Decoder:
                 f"the sequence should have at most the {limit} tokens of max_position_embeddings, "
                 f"not {tokens}; give a shorter prompt or ask for fewer tokens"
             )
-
-    def _normed(self, x: Floats, gain: Floats) -> Floats:
-        return rms_norm(x, self.config.rms_norm_eps) * gain
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,8 @@ class _Run:
 
     def attention(self, index: int, layer: DecoderLayer, x: Floats) -> Floats:
         """(T, hidden) -> (T, hidden); the keys and values go into the cache."""
-        sizes, linear = self.config.architecture, layer.linear
+        sizes, linear, name = self.config.architecture, layer.linear, f"model.layers.{index}"
+        x = self.norm(f"{name}.input_layernorm", x, layer.input_norm)
         q, k, v = self.linear(x, linear["q"], linear["k"], linear["v"])
         queries = self.turned(q.reshape(len(x), sizes.heads, sizes.head_dim))
         keys = self.turned(k.reshape(len(x), sizes.kv_heads, sizes.head_dim))
@@ -178,17 +180,20 @@ class _Run:
             weights = np.exp(scores - scores.max(axis=2, keepdims=True))
             weights /= weights.sum(axis=2, keepdims=True)
             mixed[t] = (weights @ seen_values).ravel()
-        return self.linear(self.sub_norm(mixed, layer.attn_sub_norm), linear["o"])[0]
+        mixed = self.norm(f"{name}.self_attn.attn_sub_norm", mixed, layer.attn_sub_norm)
+        return self.linear(mixed, linear["o"])[0]
 
-    def feed_forward(self, layer: DecoderLayer, x: Floats) -> Floats:
+    def feed_forward(self, name: str, layer: DecoderLayer, x: Floats) -> Floats:
         """(T, hidden) -> (T, hidden)."""
+        x = self.norm(f"{name}.post_attention_layernorm", x, layer.post_attention_norm)
         gate, up = self.linear(x, layer.linear["gate"], layer.linear["up"])
         inner = ACTIVATIONS[self.config.hidden_act](gate) * up
-        return self.linear(self.sub_norm(inner, layer.ffn_sub_norm), layer.linear["down"])[0]
+        inner = self.norm(f"{name}.mlp.ffn_sub_norm", inner, layer.ffn_sub_norm)
+        return self.linear(inner, layer.linear["down"])[0]
 
     def linear(self, x: Floats, *layers: TernaryLayer) -> list[Floats]:
         """The outputs (T, M) of ternary layers with the same inputs (T, N)."""
-        _check_finite(f"{layers[0].name}: inputs", x, "check the scales of the layers before it")
+        check_finite(f"{layers[0].name}: inputs", x, HINT)
         acts, act_scale = activations_absmax(x)
         outputs = []
         for layer in layers:
@@ -203,8 +208,12 @@ class _Run:
             outputs.append(products.astype(np.float64) * (layer.gain / act_scale)[:, None])
         return outputs
 
-    def sub_norm(self, x: Floats, gain: Floats | None) -> Floats:
-        return x if gain is None else rms_norm(x, self.config.rms_norm_eps) * gain
+    def norm(self, name: str, x: Floats, gain: Floats | None) -> Floats:
+        """(T, N) normalised; as it is where there is no such norm."""
+        if gain is None:
+            return x
+        check_squares(f"{name}: inputs", x, HINT)
+        return rms_norm(x, self.config.rms_norm_eps) * gain
 
     def turned(self, x: Floats) -> Floats:
         """Rotary positions on (T, heads, head_dim): first and second half of a head are pairs."""
@@ -218,8 +227,3 @@ def _rotary(config: DecoderConfig, first: int, end: int) -> tuple[Floats, Floats
     frequencies = config.rope_theta ** (-np.arange(0, head_dim, 2) / head_dim)
     angles = np.arange(first, end)[:, None, None] * frequencies
     return np.cos(angles), np.sin(angles)
-
-
-def _check_finite(what: str, x: Floats, hint: str) -> None:
-    if (place := first_strange(x)) is not None:
-        raise NetworkValueError(f"{what}{list(place)}: should be finite, not {x[place]}; {hint}")

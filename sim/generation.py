@@ -18,7 +18,7 @@ def generate(
     matmul: Matmul,
     *,
     seed: int = 0,
-    temperature: float = 0.8,
+    temperature: float = 0.5,
     record: Record | None = None,
 ) -> Iterator[str]:
     """Continue a text, token by token: the prompt is one pass, each token after it another.
@@ -29,7 +29,7 @@ def generate(
 
     prompt: at least one character, all of them in the vocabulary.
     tokens: how many to yield, at least 1.
-    temperature: at least 0, finite.
+    seed: at least 0. temperature: at least 0, finite.
     PromptError for anything else, and where prompt and tokens exceed the model's positions, before
     the first pass.
     """
@@ -39,6 +39,8 @@ def generate(
         raise PromptError("the prompt should have at least one character, not none")
     if tokens < 1:
         raise PromptError(f"tokens should be at least 1, not {tokens}")
+    if seed < 0:
+        raise PromptError(f"seed should be at least 0, not {seed}")
     if not 0 <= temperature < np.inf:
         raise PromptError(f"temperature should be at least 0 and finite, not {temperature}")
     ids = decoder.vocabulary.encode(prompt)
@@ -74,5 +76,5 @@ def choose(logits: Floats, temperature: float, u: float) -> int:
     with np.errstate(over="ignore"):
         weights = np.exp((logits - logits.max()) / temperature)
     sums = np.cumsum(weights)
-    drawn = np.searchsorted(sums, u * sums[-1], side="right")
-    return min(int(drawn), int(np.searchsorted(sums, sums[-1])))  # u * sum may round up to sum.
+    # The product stays below the last sum, as u is at most 1 - 2^-53: some token is always drawn.
+    return int(np.searchsorted(sums, u * sums[-1], side="right"))

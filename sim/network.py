@@ -126,16 +126,16 @@ class Network:
             raise ValueError(
                 f"images must be (T, {self.layers[0].in_features}), found shape {x.shape}"
             )
-        _check_finite("images", x, "check where they come from")
+        check_finite("images", x, "check where they come from")
         activation = ACTIVATIONS[self.activation]
         for i, layer in enumerate(self.layers):
             if i:
                 before = self.layers[i - 1].name
                 with np.errstate(over="ignore"):
                     x = activation(x)
-                _check_squares(f"{layer.name}: inputs", x, f"check the weight_scale of {before}")
+                check_squares(f"{layer.name}: inputs", x, f"check the weight_scale of {before}")
             else:
-                _check_squares("images", x, "scale them down")
+                check_squares("images", x, "scale them down")
             x = rms_norm(x, self.rms_norm_eps)
             if number is None:
                 acts, act_scale = activations_absmax(x, act_bits)
@@ -152,10 +152,10 @@ class Network:
                 values = golden_fixed.decode(products, sums or number)
                 hint = "use a core whose sum_format has a wider range"
                 legal = f"finite in {sums or number}"
-                _check_finite(f"{layer.name}: outputs", values, hint, legal)
+                check_finite(f"{layer.name}: outputs", values, hint, legal)
             with np.errstate(over="ignore"):
                 x = values * (layer.gain / act_scale)[:, None]
-            _check_finite(f"{layer.name}: outputs", x, f"check its weight_scale, {layer.scale}")
+            check_finite(f"{layer.name}: outputs", x, f"check its weight_scale, {layer.scale}")
         return x
 
 
@@ -171,15 +171,19 @@ def _encoded(layer: str, x: NDArray[np.float64], number: str) -> NDArray:
     return codes
 
 
-def _check_finite(what: str, x: NDArray[np.float64], hint: str, legal: str = "finite") -> None:
+def check_finite(what: str, x: NDArray[np.float64], hint: str, legal: str = "finite") -> None:
+    """NetworkValueError at the first value that is NaN or infinite. what: whose values they are."""
     if (place := first_strange(x)) is not None:
         raise NetworkValueError(
             f"{what}{list(place)}: should be {legal}, not {x[place]:.6g}; {hint}"
         )
 
 
-def _check_squares(what: str, x: NDArray[np.float64], hint: str) -> None:
-    """Refuses tokens whose mean square overflows, which would normalise them to 0 or NaN."""
+def check_squares(what: str, x: NDArray[np.float64], hint: str) -> None:
+    """NetworkValueError for a token of (T, N) whose mean square overflows.
+
+    To normalise it would give 0 or NaN. what: whose values they are.
+    """
     with np.errstate(over="ignore"):
         power = np.mean(x * x, axis=1)
     if (token := first_strange(power)) is not None:
@@ -201,7 +205,7 @@ def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:
         raise ValueError(
             f"logits must be (T, classes) and labels (T,), found {scores.shape} and {wanted.shape}"
         )
-    _check_finite("logits", scores, "check the layers' outputs")
+    check_finite("logits", scores, "check the layers' outputs")
     return float(np.mean(scores.argmax(axis=1) == wanted))
 
 

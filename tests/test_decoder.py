@@ -399,17 +399,30 @@ def test_products_are_refused(products, found, tmp_path):
     assert str(caught.value) == f"{where}: products must be (1, 16) integers, {found}"
 
 
-def test_values_that_overflow_are_refused_where_they_appear(tmp_path):
+OVERFLOWS = {
+    # Factors of the gains before q, k and v, and before gate and up.
+    "scores": (1e160, 1, "model.layers.0.self_attn.attn_sub_norm: inputs[0, ", "nan"),
+    "product": (1, 1e110, "model.layers.0.mlp.ffn_sub_norm: inputs[0, ", "inf"),
+    "mean_square": (1, 1e60, "model.layers.0.mlp.ffn_sub_norm: inputs[0, ", "e+18"),
+}
+
+
+@pytest.mark.parametrize(
+    ("before_q", "before_gate", "where", "found"), OVERFLOWS.values(), ids=OVERFLOWS
+)
+def test_overflow_is_refused_where_it_appears(before_q, before_gate, where, found, tmp_path):
     model = random_model(BITNET)
     real = {name: values.astype(np.float64) for name, values in model.real.items()}
     for name in real:
-        if name.endswith("post_attention_layernorm.weight"):
-            real[name][:] = 1e200  # The square of gate is infinite.
+        factors = {"input_layernorm": before_q, "post_attention_layernorm": before_gate}
+        real[name] *= factors.get(name.split(".")[-2], 1)
     decoder = Decoder.load(replace(model, real=real).write(tmp_path))
     with pytest.raises(NetworkValueError) as caught:
-        decoder.forward([3], decoder.new_cache(), golden_matmul)
-    assert str(caught.value).startswith("model.layers.0.mlp.down_proj: inputs[0, ")
-    assert str(caught.value).endswith("check the scales of the layers before it")
+        decoder.forward([3, 4], decoder.new_cache(), golden_matmul)
+    text = str(caught.value)
+    assert text.startswith(where)
+    assert found in text
+    assert text.endswith("; check the scales and gains of the layers before it")
 
 
 def test_vocabulary_is_that_of_the_file(tmp_path):

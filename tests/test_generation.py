@@ -89,6 +89,12 @@ def test_choice(u, wanted):
     assert choose(np.array([-1e5, 1.0, 1.0, -1e5]), 0.8, u) == wanted
 
 
+def test_highest_number_draws_the_last_token():
+    for seed in range(200):
+        logits = np.random.default_rng(seed).normal(size=seed + 2)
+        assert choose(logits, 0.8, 1 - 2**-53) == len(logits) - 1
+
+
 def test_choice_follows_the_probabilities():
     logits = np.log([0.1, 0.2, 0.3, 0.4])
     drawn = [choose(logits, 1.0, u) for u in (np.arange(1000) + 0.5) / 1000]
@@ -117,6 +123,7 @@ REFUSED = {
     ),
     "empty": ({"prompt": ""}, "the prompt should have at least one character, not none"),
     "tokens": ({"tokens": 0}, "tokens should be at least 1, not 0"),
+    "seed": ({"seed": -1}, "seed should be at least 0, not -1"),
     "cold": ({"temperature": -0.5}, "temperature should be at least 0 and finite, not -0.5"),
     "nan": (
         {"temperature": float("nan")},

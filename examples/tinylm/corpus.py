@@ -1,8 +1,8 @@
 """The text of this example: the King James Bible, without references, one verse per line.
 
-Its text is in the public domain where this project is at home (see README.md). Debian's package
-bible-kjv-text has it compressed, and the command ``bible`` of package bible-kjv prints it, a verse
-per line after its reference: "Ge1:1 In the beginning …".
+Debian's package bible-kjv-text has it compressed, and the command ``bible`` of package bible-kjv
+prints it, a verse per line after its reference: "Ge1:1 In the beginning …". Its copyright has
+expired (README.md).
 """
 
 from __future__ import annotations

@@ -6,21 +6,23 @@
 
 In every forward pass the weights of the linear layers are ternary (absmean of each matrix) and
 their inputs int8 (absmax of each token). Gradients pass both quantisers unchanged and move latent
-float weights, with Adam and a linearly falling step. Text comes from corpus.py, the network from
-torch_model.py.
+float weights, with Adam. Text comes from corpus.py, the network from torch_model.py.
 
-An interrupted run goes on where build/tinylm/ has its last state; --restart begins anew. The sums
-of a product depend on the machine's BLAS, so a second machine gives other weights of like quality.
+An interrupted run goes on from its last state in build/tinylm/; --restart begins anew. Random
+choices follow SEED, but sums depend on the machine and the number of threads in their last bits, so
+that another machine trains other weights, as good as these.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +42,11 @@ STATES = FOLDER.parents[1] / "build" / "tinylm"
 RECORD = "training.json"
 
 SEED = 1611
-STEPS = 3600
+STEPS = 3000
 WARMUP = 50
 BATCH = 8  # sequences of Sizes.context characters per step
-STEP = 4e-3  # of Adam, rising linearly for WARMUP steps and falling to 0
+STEP = 4e-3  # of Adam, after WARMUP steps; it falls slowly, and fast to 0 from step 2520 on
+SLOW_FALL, FAST_FALL = 3600, 1600  # steps from all of STEP to 0, at either pace
 BETAS = (0.9, 0.95)
 STEPS_PER_LINE = 50
 STEPS_PER_STATE = 250  # also held-out loss, on the first WATCHED characters
@@ -84,6 +87,18 @@ def bits_per_character(model: TinyLM, ids: Tensor) -> float:
     return nats / (len(ids) - 1) / math.log(2)
 
 
+def run_settings(corpus: Corpus) -> dict[str, object]:
+    """What a run must have in common with one that it goes on with."""
+    return {
+        "seed": SEED,
+        "steps": STEPS,
+        "batch": BATCH,
+        "step": STEP,
+        "sizes": asdict(Sizes(len(corpus.characters))),
+        "text": hashlib.sha256(corpus.training.encode()).hexdigest(),
+    }
+
+
 def train(corpus: Corpus, name: str, restart: bool) -> tuple[TinyLM, list[list[float]]]:
     """The trained network, and [step, training loss, held-out loss] in bits per character.
 
@@ -93,9 +108,13 @@ def train(corpus: Corpus, name: str, restart: bool) -> tuple[TinyLM, list[list[f
     model = TinyLM(Sizes(len(corpus.characters)), quantised=name == "ternary")
     optimiser = torch.optim.Adam(model.parameters(), betas=BETAS)
     curve: list[list[float]] = []
-    first, file = 0, STATES / f"{name}.pt"
-    if file.exists() and not restart:
-        state = torch.load(file, weights_only=True)
+    first, file, settings = 0, STATES / f"{name}.pt", run_settings(corpus)
+    state = torch.load(file, weights_only=True) if file.exists() and not restart else {}
+    if state and state["settings"] != settings:
+        print(
+            f"{name}: {file} is of other settings or another text: beginning anew", file=sys.stderr
+        )
+    elif state:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         curve, first = state["curve"], state["step"]
@@ -105,7 +124,7 @@ def train(corpus: Corpus, name: str, restart: bool) -> tuple[TinyLM, list[list[f
     losses: list[float] = []
     for step in range(first, STEPS):
         inputs, wanted = batch(training, model.sizes.context, step)
-        rate = STEP * min((step + 1) / WARMUP, 1 - step / STEPS)
+        rate = STEP * min((step + 1) / WARMUP, 1 - step / SLOW_FALL, (STEPS - step) / FAST_FALL)
         optimiser.param_groups[0]["lr"] = rate
         optimiser.zero_grad()
         loss = functional.cross_entropy(model(inputs).flatten(0, 1), wanted.flatten())
@@ -122,6 +141,7 @@ def train(corpus: Corpus, name: str, restart: bool) -> tuple[TinyLM, list[list[f
             losses = []
             STATES.mkdir(parents=True, exist_ok=True)
             state = {
+                "settings": settings,
                 "model": model.state_dict(),
                 "optimiser": optimiser.state_dict(),
                 "curve": curve,
@@ -189,6 +209,13 @@ def write_json(file: Path, content: object) -> None:
 def record(corpus: Corpus, name: str, run: dict[str, object]) -> None:
     """Put the results of one run into training.json; those of the other one stay."""
     file = FOLDER / RECORD
+    STATES.mkdir(parents=True, exist_ok=True)
+    with (STATES / "lock").open("w") as lock:  # Both runs may end at the same time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _record(file, corpus, name, run)
+
+
+def _record(file: Path, corpus: Corpus, name: str, run: dict[str, object]) -> None:
     runs = json.loads(file.read_text())["runs"] if file.exists() else {}
     runs[name] = run
     content = {
@@ -213,10 +240,12 @@ def main() -> None:
     parser.add_argument("--float", action="store_true", help="float weights and activations")
     parser.add_argument("--corpus", type=Path, metavar="FILE", help="output of bible -f")
     parser.add_argument("--restart", action="store_true", help="forget an interrupted run")
-    parser.add_argument("--threads", type=int, default=1, help="they wait for each other: use "
-                        "no more than there are idle processors; default 1")  # fmt: skip
+    parser.add_argument(
+        "--threads", type=int, default=1, help="at most the idle processors; 1 by default"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)  # Of the float network's gradients: half as slow again.
     corpus = read_corpus(arguments.corpus)
     name = "float" if arguments.float else "ternary"
     model, curve = train(corpus, name, arguments.restart)
@@ -230,11 +259,15 @@ def main() -> None:
             FOLDER / "heldout.txt", lambda part: part.write_text(corpus.excerpt, newline="\n")
         )
         write_atomically(FOLDER / MODEL_FILE, lambda part: part.write_bytes(save(stored)))
-    run = {
+    run: dict[str, object] = {
         "held_out_bits_per_character": held_out,
         "excerpt_bits_per_character": excerpt,
         "step_training_held_out": [[step, round(a, 4), round(b, 4)] for step, a, b in curve],
     }
+    if name == "ternary":
+        weights = torch.cat([layer.weight.flatten() for layer in model.bit_linears().values()])
+        run["weights"] = weights.numel()
+        run["zero_fraction"] = int((weights == 0).sum()) / weights.numel()
     record(corpus, name, run)
     print(f"{name}: held out {held_out:.4f} bits per character", file=sys.stderr)
     print(FOLDER / (MODEL_FILE if name == "ternary" else RECORD))
