@@ -15,10 +15,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from costmodel.corrections import fit
+from costmodel.corrections import GROUPS, fit
 from costmodel.fpga import FAMILIES
 from costmodel.fpgadelay import FpgaDelays
-from costmodel.fpgashare import FPGA_GROUPS, MERGED, shared_counts, shared_group
+from costmodel.fpgashare import MERGED, shared_counts, shared_group
 from costmodel.residual import Residual
 from costmodel.technology import TECH_DIR, LinearArea, TableArea, UncalibratedError
 from hwgen.config import ConfigError, Strict, load
@@ -59,8 +59,8 @@ class FpgaCorrections(Strict):
     @field_validator("factors")
     @classmethod
     def _known_groups(cls, value: dict[str, float]) -> dict[str, float]:
-        if set(value) != set(FPGA_GROUPS) or min(value.values()) <= 0:
-            raise ValueError(f"should give each of {', '.join(FPGA_GROUPS)} a factor above 0")
+        if set(value) != set(GROUPS) or min(value.values()) <= 0:
+            raise ValueError(f"should give each of {', '.join(GROUPS)} a factor above 0")
         return value
 
 
@@ -135,7 +135,7 @@ def predict(structure: Structure, technology: FpgaTechnology) -> Resources:
             resource: sum(
                 number
                 * technology.unit(primitive, resource)
-                * technology.factor(resource, shared_group(structure, component, primitive))
+                * technology.factor(resource, shared_group(component, primitive))
                 for primitive, number in counts.items()
             )
             for resource in RESOURCES
@@ -150,10 +150,10 @@ def group_resources(
     structure: Structure, technology: FpgaTechnology, resource: str
 ) -> dict[str, float]:
     """Uncorrected resource by group of primitives."""
-    found = dict.fromkeys(FPGA_GROUPS, 0.0)
+    found = dict.fromkeys(GROUPS, 0.0)
     for component, counts in shared_counts(structure).items():
         for primitive, number in counts.items():
-            group = shared_group(structure, component, primitive)
+            group = shared_group(component, primitive)
             found[group] += number * technology.unit(primitive, resource)
     return found
 
@@ -166,9 +166,9 @@ def fit_corrections(
 ) -> FpgaCorrections:
     """Factors of ``resource`` that bring the cores nearest to what synthesis gave."""
     groups = [group_resources(structure, technology, resource) for structure in structures]
-    factors = fit(groups, synthesised, FPGA_GROUPS)
+    factors = fit(groups, synthesised, GROUPS)
     errors = (
-        sum(core[group] * factors[group] for group in FPGA_GROUPS) / found - 1
+        sum(core[group] * factors[group] for group in GROUPS) / found - 1
         for core, found in zip(groups, synthesised, strict=True)
     )
     return FpgaCorrections(factors=factors, residual=Residual.of(errors))

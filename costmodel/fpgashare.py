@@ -2,45 +2,42 @@
 
 Flattened, equal sums are computed once and equal registers held once (of builders that write sums
 more than once); a word that is selected and then masked or negated bit by bit takes the look-up
-tables of the selection; and sums of sums without a register or a second use between them become one
-sum: rows of carry-save adders and one carry chain. Terms with carries of their own (half tables)
-are not merged, as their carries stand in the way.
+tables of the selection, and where it is then added, part of it those of the adder; and sums of sums
+without a register or a second use between them become one sum: rows of carry-save adders and one
+carry chain. Terms with carries of their own (half tables) are not merged, as their carries stand in
+the way.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from costmodel.corrections import GROUPS, group_of
+from costmodel.corrections import group_of
 from hwgen.counts import build_counts, table_counts
 from hwgen.primitive import Counts, Primitive, scaled
-from hwgen.spec import ProductSpec, ReduceSpec
+from hwgen.spec import AccumulateSpec, ProductSpec, ReduceSpec
 from hwgen.structure import Structure
 
 MERGED = {
     "fetch_mux_xor": "fetch_mux, and its word XOR one shared bit, which fits the same LUTs",
-    "mux_and": "mux of `fan_in` words, 1 being none, and its word AND one shared bit, likewise",
+    "mux_and": "mux of `fan_in` words, 1 being none, by an index that others decode, too, and its "
+    "word AND one shared bit, likewise",
     "compress": "`fan_in` signed words of `width` bits to two words of the same sum",
     "compress_products": "`fan_in` signed products of two words of `width` bits to two words",
+    "mux_and_add": "mux_and as one operand of an adder, in whose LUTs part of it fits, without it",
+    "fetch_mux_xor_add": "fetch_mux_xor of at most MOST_ADDED words as the right operand of "
+    "adder_carry, likewise",
 }
 """Kinds that stand for several primitives and are measured as one."""
+MOST_ADDED = 4
+"""Most words of a multiplexer whose last LUT can be the adder's; more take other forms."""
 
 
-FPGA_GROUPS = {
-    **GROUPS,
-    "select_open": "fetch of at most four words, and from there into an adder with no register "
-    "between: most of it fits the adder's LUTs where those have six inputs",
-}
-"""Groups of primitives with a correction of their own."""
-
-
-def shared_group(spec: Structure, component: str, primitive: Primitive) -> str:
-    """The group of FPGA_GROUPS that a merged primitive of a core belongs to."""
+def shared_group(component: str, primitive: Primitive) -> str:
+    """The group of GROUPS that a merged primitive of a core belongs to."""
     if primitive.kind == "compress_products":
         return "product"
-    group = group_of(component, primitive)
-    opened = not spec.fetch.registered and primitive.fan_in <= 4
-    return "select_open" if group == "select" and opened else group
+    return group_of(component, primitive)
 
 
 def shared_counts(spec: Structure) -> dict[str, Counts]:
@@ -49,7 +46,10 @@ def shared_counts(spec: Structure) -> dict[str, Counts]:
     counts["build"] = scaled(build_counts(spec.build, merged=True), config.tables)
     counts["tables"] = scaled(table_counts(spec.build, merged=True), config.tables)
     counts["fetch"] = _selected(counts["fetch"])
-    counts["accumulate"] = _masked(counts["accumulate"])
+    if isinstance(spec.reduce, ReduceSpec) and spec.reduce.carry and not spec.fetch.registered:
+        counts["fetch"] = _added(counts["fetch"], spec.reduce.terms // 2, spec.reduce.terms)
+    into_adder = isinstance(spec.accumulate, AccumulateSpec)
+    counts["accumulate"] = _masked(counts["accumulate"], "mux_and_add" if into_adder else "mux_and")
     if isinstance(spec.reduce, ReduceSpec) and not spec.reduce.carry:
         products = isinstance(spec.fetch, ProductSpec) and not spec.fetch.registered
         if products:
@@ -73,13 +73,27 @@ def _selected(counts: Counts) -> Counts:
     return +result
 
 
-def _masked(counts: Counts) -> Counts:
+def _added(counts: Counts, right: int, terms: int) -> Counts:
+    """Of the few words that each port fetches, ``right`` of ``terms`` are right operands of adders.
+
+    The left operand of an adder goes onto the carry chain by itself, too, and so takes LUTs of its
+    own; the right one only where it meets the left one.
+    """
+    result = Counter(counts)
+    for word in [p for p in counts if p.kind == "fetch_mux_xor" and p.fan_in <= MOST_ADDED]:
+        number = counts[word] // terms * right
+        result[word] -= number
+        result[Primitive("fetch_mux_xor_add", word.width, word.fan_in)] += number
+    return +result
+
+
+def _masked(counts: Counts, kind: str) -> Counts:
     """An accumulator is read through a multiplexer and masked on the first n-tile."""
     result = Counter(counts)
     for row in [p for p in counts if p.kind == "and_row"]:
         words = [p for p in counts if p.kind == "mux" and p.width == row.width]
         number = result.pop(row)
-        result[Primitive("mux_and", row.width, words[0].fan_in if words else 1)] += number
+        result[Primitive(kind, row.width, words[0].fan_in if words else 1)] += number
         for mux in words:
             result[mux] -= number
     return +result

@@ -30,6 +30,7 @@ from costmodel.stat import read_hierarchy
 from costmodel.synth import cache_key, run_yosys
 from costmodel.technology import LinearArea
 from hwgen.cachedir import cache_dir
+from hwgen.codebook import ternary
 from hwgen.files import write_atomically
 from hwgen.jobs import workers
 from hwgen.primitive import Primitive
@@ -45,6 +46,10 @@ MOST_MODULES, MOST_BITS = 48, 4000
 """Modules of one Yosys run, and bits of words that they have together (or one module alone)."""
 LIMIT_S = 3600.0
 
+EXTENDED_WEIGHTS = (3, 4)
+"""Of a group, for which the words of its multiplexer are measured with the widths they have: of
+fewer they differ by one bit at most, and whole cores agree with equal ones."""
+
 Measured = Mapping[Primitive, tuple[float, ...]]
 """Resources of a primitive, in the order of RESOURCES."""
 Progress = Callable[[str, int, int], None]
@@ -53,26 +58,50 @@ Progress = Callable[[str, int, int], None]
 _ENTRIES = (1, 2, 4, 8, 13, 16, 26, 40, 80, 121, 242, 364)
 """What the tables of groups of up to 6 weights hold, half and full, and 16."""
 _HALF_ENTRIES = (1, 4, 13, 16, 40, 121, 364)
-_WORDS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 32, 64)
+_WORDS = (1, 2, 3, 4, 5, 6, 8, 16, 64)
 _MUX = "one case over a binary index, decoder shared by the bits"
+_MASKED = (
+    f"{_MUX} and with one output for every word, default the last, behind it a row of AND gates "
+    "with one input shared"
+)
+_NEGATED = (
+    f"{_MUX}, narrow words of small tables sign-extended, default 0, behind it a row of XOR gates "
+    "with one input shared"
+)
 _OWN: dict[str, Grid] = {
     "fetch_mux": Grid(f"{_MUX}, default 0", "fan_in", _ENTRIES, (1, 4, 8, 16), (10, 60), (6, 20)),
     "fetch_mux_xor": Grid(
-        f"{_MUX}, default 0, behind it a row of XOR gates with one input shared",
+        _NEGATED,
         "fan_in",
         _HALF_ENTRIES,
         (1, 4, 12),
         (60,),
         (8, 20),
     ),
+    "fetch_mux_xor_add": Grid(
+        f"{_NEGATED}, and an adder with carry, less such an adder",
+        "fan_in",
+        (1, 4),
+        (2, 5, 8, 12, 20),
+        (3,),
+        (10,),
+    ),
     "mux": Grid(f"{_MUX}, default the last", "fan_in", (1, 2, 3, 4, 8), (1, 2, 4, 8, 16), (), ()),
     "mux_and": Grid(
-        f"{_MUX}, default the last, behind it a row of AND gates with one input shared",
+        f"{_MASKED}, less such outputs alone",
         "fan_in",
         _WORDS,
-        (1, 4, 16, 32),
-        (7, 20),
-        (12,),
+        (1, 4, 16),
+        (7, 12),
+        (8,),
+    ),
+    "mux_and_add": Grid(
+        f"{_MASKED}, and an adder, less an adder and such outputs alone",
+        "fan_in",
+        _WORDS,
+        (4, 16),
+        (7, 12),
+        (8, 20),
     ),
     "compress": Grid(
         "the sum of all, as a tree of two-operand sums, less an adder of the result's width",
@@ -154,8 +183,8 @@ def measure(
         forms = unit_verilog(primitive)
         names[primitive] = [f"{primitive.label}_{form}" for form in range(len(forms))]
         written = dict(zip(names[primitive], forms, strict=True))
-        if primitive.kind in _LESS_AN_ADDER:
-            written[f"{primitive.label}_adder"] = verilog(_final_adder(primitive))[0]
+        for number, text in enumerate(_besides(primitive)):
+            written[f"{primitive.label}_beside_{number}"] = text
         for name, text in written.items():
             texts["verilog"].append(text.replace("module top ", f"module {name} ", 1))
             everything.append(name)
@@ -165,19 +194,46 @@ def measure(
     found = {}
     for primitive, forms in names.items():
         total = [sum(counts[name][resource] for name in forms) for resource in RESOURCES]
-        less = [0] * len(RESOURCES)
-        if primitive.kind in _LESS_AN_ADDER:
-            less = [counts[f"{primitive.label}_adder"][resource] for resource in RESOURCES]
+        beside = [f"{primitive.label}_beside_{i}" for i in range(len(_besides(primitive)))]
+        less = [sum(counts[name][resource] for name in beside) for resource in RESOURCES]
         means = (whole / len(forms) for whole in total)
         found[primitive] = tuple(max(0.0, a - b) for a, b in zip(means, less, strict=True))
     return found
 
 
-_LESS_AN_ADDER = ("compress", "compress_products")
+_SUMS = ("compress", "compress_products")
+_WITH_ADDER = ("mux_and_add", "fetch_mux_xor_add")
+
+
+def _besides(primitive: Primitive) -> list[str]:
+    """Modules ``top`` of what is measured with a primitive and is none of it."""
+    modules = []
+    if primitive.kind in (*_SUMS, *_WITH_ADDER):
+        modules.append(verilog(_final_adder(primitive))[0])
+    if primitive.kind.startswith("mux_and") and primitive.fan_in > 1:
+        bits = _index_bits(primitive)
+        ports = f"input [{bits - 1}:0] index, output [{primitive.fan_in - 1}:0] is"
+        modules.append(f"module top ({ports});\n{_decoder(primitive)}endmodule\n")
+    return modules
+
+
+def _index_bits(primitive: Primitive) -> int:
+    return max((primitive.fan_in - 1).bit_length(), 1)
+
+
+def _decoder(primitive: Primitive) -> str:
+    """What else names words by the index of a multiplexer: the write enable of each."""
+    bits = _index_bits(primitive)
+    lines = [f"  assign is[{i}] = index == {bits}'d{i};" for i in range(primitive.fan_in)]
+    return "\n".join([*lines, ""])
 
 
 def _final_adder(primitive: Primitive) -> Primitive:
-    """The adder that adds up what a primitive of _LESS_AN_ADDER leaves."""
+    """The adder that adds up what a primitive of _SUMS leaves, or that one of _WITH_ADDER is an
+    operand of."""
+    if primitive.kind in _WITH_ADDER:
+        carry = "_carry" if primitive.kind.startswith("fetch") else ""
+        return Primitive(f"adder{carry}", primitive.width + 1)
     product = 2 if primitive.kind == "compress_products" else 1
     return Primitive("adder", product * primitive.width + (primitive.fan_in - 1).bit_length())
 
@@ -210,21 +266,53 @@ def _sum_verilog(primitive: Primitive) -> str:
 
 
 def unit_verilog(primitive: Primitive) -> list[str]:
-    """Modules ``top`` that hold nothing but ``primitive``, merged kinds included."""
+    """Modules ``top`` that hold nothing but ``primitive``, of any kind, and its `_besides`."""
     kind, width, fan_in = primitive
-    if kind in _LESS_AN_ADDER:
+    if kind in _SUMS:
         return [_sum_verilog(primitive)]
     if kind not in MERGED:
         return verilog(primitive)
-    first, operator = ("fetch_mux", "^") if kind == "fetch_mux_xor" else ("mux", "&")
-    (text,) = verilog(Primitive(first, width, fan_in))
-    ports = f"output [{width - 1}:0] o"
-    text = text.replace("(input", "(input shared, input", 1).replace(
-        f"output reg [{width - 1}:0] o);", f"{ports});\n  reg [{width - 1}:0] word;", 1
+    fetch = kind.startswith("fetch")
+    (text,) = verilog(Primitive("fetch_mux" if fetch else "mux", width, fan_in))
+    for i, bits in enumerate(_entry_bits(width, fan_in) if fetch else ()):
+        if bits < width:
+            text = text.replace(
+                f"o = words[{i * width} +: {width}]",
+                f"o = {{{{{width - bits}{{words[{i * width + bits - 1}]}}}}, "
+                f"words[{i * width} +: {bits}]}}",
+            )
+    inputs, outputs, end = "input shared", f"output [{width - 1}:0] o", ""
+    if not fetch and fan_in > 1:
+        outputs += f", output [{fan_in - 1}:0] is"
+        end = _decoder(primitive)
+    result = f"word {'^' if fetch else '&'} {{{width}{{shared}}}}"
+    if kind in _WITH_ADDER:
+        inputs += f", input signed [{width - 1}:0] other, input c"
+        outputs = outputs.replace(f"[{width - 1}:0] o", f"signed [{width}:0] o", 1)
+        end += f"  wire signed [{width - 1}:0] term = {result};\n"
+        if fetch:
+            end += f"  wire signed [{width}:0] x = other, y = term;\n"
+            end += f"  wire [{width + 1}:0] sum = {{x, 1'b1}} + {{y, c}};\n"
+        result = f"sum[{width + 1}:1]" if fetch else "term + other"
+    text = text.replace("(input", f"({inputs}, input", 1).replace(
+        f"output reg [{width - 1}:0] o);", f"{outputs});\n  reg [{width - 1}:0] word;", 1
     )
     text = text.replace(": o = ", ": word = ")
-    end = f"  assign o = word {operator} {{{width}{{shared}}}};\nendmodule"
-    return [text.replace("endmodule", end)]
+    return [text.replace("endmodule", f"{end}  assign o = {result};\nendmodule")]
+
+
+def _entry_bits(width: int, fan_in: int) -> list[int]:
+    """Widths of the entries of the half table of ``fan_in`` of them, the widest ``width`` bits, as
+    a builder adds them up; none for another number of words, or of weights not in EXTENDED_WEIGHTS.
+
+    Their sign bits are repeated up to ``width``, so that the columns of a multiplexer differ.
+    """
+    for mu in EXTENDED_WEIGHTS:
+        if len(entries := ternary(mu).entries) == fan_in:
+            act = max(1, width - (mu - 1).bit_length())
+            used = [sum(map(bool, entry)) for entry in entries]
+            return [min(width, act + (number - 1).bit_length()) for number in used]
+    return []
 
 
 def fit_unit(kind: str, measured: Measured) -> FpgaUnit:
@@ -284,7 +372,7 @@ def _batches(primitives: Sequence[Primitive]) -> list[list[Primitive]]:
     bits = 0
     for primitive in primitives:
         more = primitive.width * max(2, primitive.fan_in * ("mux" in primitive.kind))
-        if primitive.kind in _LESS_AN_ADDER:
+        if primitive.kind in _SUMS:
             more = primitive.fan_in * primitive.width
         if len(batches[-1]) >= MOST_MODULES or (batches[-1] and bits + more > MOST_BITS):
             batches.append([])

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from costmodel import fpgacost
+from costmodel.corrections import GROUPS
 from costmodel.fpga import FAMILIES
 from costmodel.fpgacost import (
     RESOURCES,
@@ -17,7 +18,7 @@ from costmodel.fpgacost import (
     load_fpga,
     predict,
 )
-from costmodel.fpgashare import FPGA_GROUPS, MERGED, shared_counts
+from costmodel.fpgashare import MERGED, shared_counts
 from costmodel.fpgaunits import FPGA_GRIDS, fit_unit, measure, unit_verilog
 from costmodel.residual import Residual
 from costmodel.technology import (
@@ -40,8 +41,10 @@ CHEAP = [
     Primitive("adder", 14),
     Primitive("adder_carry", 12),
     Primitive("mux_and", 16, 3),
+    Primitive("mux_and_add", 16, 2),
     Primitive("fetch_mux", 8, 13),
     Primitive("fetch_mux_xor", 4, 4),
+    Primitive("fetch_mux_xor_add", 8, 4),
     Primitive("equal", 8),
     Primitive("register_enable_reset", 5),
 ]
@@ -84,11 +87,12 @@ def test_a_core_by_hand():
     costs = simple | {
         "fetch_mux_xor": per_bit(lut=2),
         "adder_carry": per_bit(lut=1, carry=0.5),
-        "mux_and": per_bit(lut=3),
+        "fetch_mux_xor_add": per_bit(lut=1),
+        "mux_and_add": per_bit(lut=3),
         "register_enable": per_bit(ff=1),
     }
     result = predict(spec, toy(**costs))
-    assert result.by_component["fetch"] == {"lut": 2 * 8 * 2, "ff": 0, "carry": 0, "lutram": 0}
+    assert result.by_component["fetch"] == {"lut": 8 * (2 + 1), "ff": 0, "carry": 0, "lutram": 0}
     assert result.by_component["reduce"] == {"lut": 9, "ff": 0, "carry": 4.5, "lutram": 0}
     width = core.sum_bits
     assert result.by_component["accumulate"] == {
@@ -109,14 +113,25 @@ def counts_of(component, **core):
 
 def test_selected_words_are_negated_and_masked_on_the_way():
     fetch = counts_of("fetch", mu=2, tables=2, ports=3)
-    assert fetch == {Primitive("fetch_mux_xor", 5, 4): 6}
+    assert fetch == {Primitive("fetch_mux_xor", 5, 4): 3, Primitive("fetch_mux_xor_add", 5, 4): 3}
+    odd = counts_of("fetch", mu=2, tables=3, ports=2)  # The third word passes the first adder.
+    assert odd == {Primitive("fetch_mux_xor", 5, 4): 4, Primitive("fetch_mux_xor_add", 5, 4): 2}
+    held = counts_of("fetch", mu=2, tables=2, ports=3, pipeline={"fetch": 1})
+    assert held[Primitive("fetch_mux_xor", 5, 4)] == 6
+    large = counts_of("fetch", mu=3, tables=2, ports=3)
+    assert large == {Primitive("fetch_mux_xor", 6, 13): 6}
     full = counts_of("fetch", mu=2, tables=2, ports=3, table="full")
     assert {(p.kind, p.fan_in): n for p, n in full.items()} == {("fetch_mux", 8): 6}
     one = counts_of("accumulate", tables=2, ports=3)
-    assert [(p.kind, p.fan_in, n) for p, n in one.items() if "mux" in p.kind] == [("mux_and", 1, 3)]
+    assert [(p.kind, p.fan_in, n) for p, n in one.items() if "mux" in p.kind] == [
+        ("mux_and_add", 1, 3)
+    ]
     several = counts_of("accumulate", tables=2, ports=3, reuse=5)
-    assert [(p.fan_in, n) for p, n in several.items() if p.kind == "mux_and"] == [(5, 3)]
+    assert [(p.fan_in, n) for p, n in several.items() if p.kind == "mux_and_add"] == [(5, 3)]
     assert not any(p.kind in ("mux", "and_row") for p in several)
+    rounding = {"kind": "signflip", "act": "fp16", "arith": "float", "sum_format": "fp16"}
+    floating = counts_of("accumulate", tables=2, ports=3, reuse=5, mu=1, **rounding)
+    assert floating[Primitive("mux_and", 16, 5)] == 3
 
 
 def test_sums_of_sums_are_merged_up_to_the_next_register():
@@ -161,7 +176,7 @@ def test_equal_sums_and_registers_are_counted_once():
 def test_flip_flops_are_exact_on_every_training_core(name):
     """But for registers inside rounding units: two that get the same operand share some."""
     table = pd.read_csv(results_file(name, TRAINING))
-    assert len(table) >= 2 * len(FPGA_GROUPS)
+    assert len(table) >= 2 * len(GROUPS)
     inside = table["config"].map(
         lambda text: any(f'{unit}"' in text for unit in ("fp_add", "fp_mul"))
     )
@@ -173,14 +188,12 @@ def test_flip_flops_are_exact_on_every_training_core(name):
 
 def test_factors_multiply_their_groups(family):
     spec = structure(CASES["lut_saturate_d3"])
-    factors = {name: 1 + i / 10 for i, name in enumerate(FPGA_GROUPS)}
+    factors = {name: 1 + i / 10 for i, name in enumerate(GROUPS)}
     plain = family.model_copy(update={"corrections": {}})
     other = {"lut": FpgaCorrections(factors=factors, residual=EXACT)}
     changed = predict(spec, family.model_copy(update={"corrections": other})).total
     groups = group_resources(spec, plain, "lut")
-    assert changed["lut"] == pytest.approx(
-        sum(groups[name] * factors[name] for name in FPGA_GROUPS)
-    )
+    assert changed["lut"] == pytest.approx(sum(groups[name] * factors[name] for name in GROUPS))
     assert changed["carry"] == pytest.approx(predict(spec, plain).total["carry"])
 
 
@@ -242,8 +255,35 @@ def test_merged_kinds_are_written_as_they_say():
     (text,) = unit_verilog(Primitive("fetch_mux_xor", 4, 2))
     assert "assign o = word ^ {4{shared}};" in text
     assert "default: word = 4'd0;" in text
+    assert "2'd1: word = words[4 +: 4];" in text
     (text,) = unit_verilog(Primitive("mux_and", 4, 1))
     assert "assign o = word & {4{shared}};" in text
+    (text,) = unit_verilog(Primitive("mux_and_add", 4, 2))
+    assert "term = word & {4{shared}};" in text
+    assert "assign is[1] = index == 1'd1;" in text  # Its write enable, which is not priced here.
+    assert "assign o = term + other;" in text
+    (text,) = unit_verilog(Primitive("fetch_mux_xor_add", 4, 1))
+    assert "term = word ^ {4{shared}};" in text
+    assert "assign o = sum[5:1];" in text
+
+
+def test_words_of_a_table_are_sign_extended_to_the_widest():
+    """Of three weights, single ones are two bits narrower than sums of three, pairs one bit."""
+    (text,) = unit_verilog(Primitive("fetch_mux_xor", 6, 13))
+    assert text.count("{{2{words[") == 3
+    assert text.count("{{1{words[") == 6
+    assert "{1{words" not in unit_verilog(Primitive("fetch_mux_xor", 6, 4))[0]
+
+
+def test_what_an_adder_takes_into_its_luts():
+    """Six inputs hold a mask and a choice of two in front of a carry chain, which four do not."""
+    six, four = load_fpga("xcup"), load_fpga("ecp5")
+    masked, fetched = Primitive("mux_and_add", 16, 2), Primitive("fetch_mux_xor_add", 8, 1)
+    assert six.unit(masked, "lut") == six.unit(fetched, "lut") == 0
+    assert four.unit(masked, "lut") == 16
+    assert four.unit(fetched, "lut") == 8
+    extended = Primitive("fetch_mux_xor", 12, 13)
+    assert six.unit(extended, "lut") > 1.1 * six.unit(extended._replace(kind="fetch_mux"), "lut")
 
 
 def test_a_line_where_it_fits_and_a_table_where_not():
@@ -263,7 +303,7 @@ def test_the_committed_file_is_what_its_records_give(family):
     assert corrected(bare) == family
     text = fpgacost.fpga_file(family.name).read_text(encoding="utf-8")
     assert text == as_yaml(family)
-    assert family.corrections["lut"].residual.points >= 2 * len(FPGA_GROUPS)
+    assert family.corrections["lut"].residual.points >= 2 * len(GROUPS)
 
 
 def test_without_costs_the_command_is_named(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from costmodel.corrections import GROUPS
 from costmodel.fpga import DEVICES, FAMILIES, nextpnr_version, place_and_route, synthesise_fpga
 from costmodel.fpgacost import (
     RESOURCES,
@@ -26,7 +27,6 @@ from costmodel.fpgacost import (
     predict,
 )
 from costmodel.fpgadelay import core_fmax, fit_delays
-from costmodel.fpgashare import FPGA_GROUPS
 from costmodel.fpgaterms import TERMS
 from costmodel.judge import judge
 from costmodel.sampling import Group, Sample, load_samples
@@ -114,7 +114,7 @@ def corrected(technology: FpgaTechnology) -> FpgaTechnology:
     samples = [sample for sample in load_samples().of(*TRAINING) if sample.name in rows]
     placed = [sample for sample in samples if rows[sample.name].get(FMAX)]
     fits: dict[str, Any] = {"corrections": {}, "delays": None}
-    if len(samples) >= 2 * len(FPGA_GROUPS):
+    if len(samples) >= 2 * len(GROUPS):
         specs = [structure(sample.config) for sample in samples]
         for resource in FITTED:
             found = [float(rows[s.name][f"synthesised_{resource}"]) for s in samples]
