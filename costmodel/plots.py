@@ -26,6 +26,30 @@ LABELS = {
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = {"signflip": "^", "multiplier": "s"}
+AXIS_LABELS = {
+    "mu": "activations per table µ",
+    "tables": "tables L",
+    "ports": "ports K",
+    "reuse": "reuse D",
+    "act": "activation format",
+    "tile_n": "inputs per tile n",
+    "tile_m": "outputs per tile m",
+}
+UNITS = {"um2": "µm²", "ge": "GE", "ns": "ns", "fj": "fJ", "mw": "mW", "mhz": "MHz", "bits": "bits"}
+
+
+def label_of(column: str) -> str:
+    """What a column of results is called, with its unit; of unknown ones its words."""
+    if label := LABELS.get(column) or AXIS_LABELS.get(column):
+        return label
+    unit = unit_of(column)
+    words = [word for word in column.split("_") if UNITS.get(word) != unit]
+    return " ".join(words) + (f", {unit}" if unit else "")
+
+
+def unit_of(column: str) -> str:
+    """The short unit of a column, as the words of its name tell it; empty without one."""
+    return next((UNITS[word] for word in column.split("_") if word in UNITS), "")
 
 
 def series_of(results: pd.DataFrame) -> pd.Series:
@@ -76,6 +100,54 @@ def pareto_figure(results: pd.DataFrame, x: str, y: str, title: str, best: int) 
         axis.set_major_formatter(FuncFormatter(_short))
     axes.grid(alpha=0.25, which="both", lw=0.5)
     axes.legend(frameon=False, markerscale=1.4)
+    return figure
+
+
+def sensitivity_figure(shares: pd.DataFrame, title: str) -> Figure:
+    """Bars of `costmodel.sensitivity.sensitivity`: a group for each axis, what matters most first.
+
+    A colour is an objective.
+    """
+    ordered = shares.loc[shares.max(axis=1).sort_values(ascending=False, kind="stable").index]
+    count = len(ordered.columns)
+    height = 0.8 / count
+    figure = Figure(figsize=(7, 1.6 + len(ordered) * (0.2 + 0.2 * count)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, (objective, colour) in enumerate(zip(ordered.columns, COLOURS * 8, strict=False)):
+        at = [row + (place - (count - 1) / 2) * height for row in range(len(ordered))]
+        widths = (100 * ordered[objective]).tolist()
+        bars = axes.barh(at, widths, height=height, color=colour, label=label_of(str(objective)))
+        axes.bar_label(bars, fmt="%.0f %%", padding=3, fontsize=8)
+    axes.set_yticks(range(len(ordered)), [label_of(str(axis)) for axis in ordered.index])
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 110), xlabel="share of the variance of the logarithm explained, %")
+    axes.set_xticks(range(0, 101, 20))
+    axes.grid(axis="x", alpha=0.25, lw=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    figure.legend(loc="outside lower center", ncols=min(count, 2), frameon=False)
+    return figure
+
+
+def breakdown_figure(parts: Mapping[str, float], unit: str, title: str) -> Figure:
+    """Where one core's area (or whatever ``unit`` measures) goes: a bar per component, none of 0.
+
+    unit: as in the last words of a label, such as µm².
+    """
+    shown = {name: value for name, value in parts.items() if value}
+    total = sum(shown.values())
+    figure = Figure(figsize=(7, 1.4 + 0.36 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    bars = axes.barh(list(shown), list(shown.values()), color=COLOURS[0], height=0.7)
+    texts = [f"{value:,.0f} ({value / total:.0%})" for value in shown.values()]
+    axes.bar_label(bars, labels=texts, padding=4, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.22 * max(shown.values(), default=1))
+    axes.set(xlabel=f"area, {unit}; together {total:,.0f}")
+    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.grid(axis="x", alpha=0.25, lw=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
     return figure
 
 
