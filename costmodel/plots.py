@@ -32,6 +32,9 @@ AXIS_LABELS = {
     "ports": "ports K",
     "reuse": "reuse D",
     "act": "activation format",
+    "arith": "arithmetic",
+    "fixed_bits": "fixed-point width, bits",
+    "sum_format": "output format",
     "tile_n": "inputs per tile n",
     "tile_m": "outputs per tile m",
 }

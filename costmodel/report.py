@@ -45,10 +45,11 @@ class Objective:
 class Accuracy:
     """How wrong the model was for a quantity on cores that it was never fitted to.
 
-    error: mean absolute error, relative. note: on what, for people.
+    error: mean absolute error, relative, of ``cores`` cores. note: on what, for people.
     """
 
     error: float
+    cores: int
     note: str
 
 
@@ -102,7 +103,7 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
     results = report.results.reset_index(drop=True)
     rows = shown_rows(results["front"].to_numpy(bool), report.best, most_background)
     shown = results.iloc[rows]
-    named = {name: shown[name] for name in results if name != "front"}
+    named = {str(name): shown[name] for name in results if name != "front"}
     if {"kind", "mu"} <= set(results):
         named = {"series": series_of(shown)} | named
     technologies = list(dict.fromkeys(results.get("technology", pd.Series(dtype=str))))
@@ -134,7 +135,9 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
         "technologies": technologies,
         "sensitivity": _sensitivities(report, results, technologies),
         "accuracy": {
-            technology: {column: [found.error, found.note] for column, found in columns.items()}
+            technology: {
+                column: [found.error, found.cores, found.note] for column, found in columns.items()
+            }
             for technology, columns in report.accuracy.items()
         },
         "colours": list(COLOURS),
@@ -208,7 +211,8 @@ def _sensitivities(
         part = results[results["technology"] == technology] if technologies else results
         there = [o.column for o in report.objectives if part[o.column].notna().any()]
         varied = [axis for axis in report.axes if part[axis].nunique(dropna=False) > 1]
-        found[technology] = sensitivity(part, varied, there).to_dict()
+        shares = sensitivity(part, varied, there)
+        found[technology] = {objective: dict(shares[objective]) for objective in there}
     return found
 
 

@@ -10,6 +10,7 @@ const RAMP = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", 
 const PREFIXES = {
   fJ: [[1e15, "J"], [1e12, "mJ"], [1e9, "µJ"], [1e6, "nJ"], [1e3, "pJ"], [1, "fJ"]],
   ns: [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"], [1e-3, "ps"]],
+  bits: [[1e12, "Tbit"], [1e9, "Gbit"], [1e6, "Mbit"], [1e3, "kbit"], [1, "bit"]],
 };
 
 function decode(column) {
@@ -73,8 +74,15 @@ function quantity(name, row) {
   for (const [factor, prefixed] of PREFIXES[unit] ?? []) {
     if (Math.abs(value) >= factor) return `${digits(value / factor, 4)} ${prefixed}`;
   }
-  const text = short(value);
-  return /[TGM]$/.test(text) && unit === "bits" ? text + "bit" : `${text} ${unit}`;
+  return `${short(value)} ${unit}`;
+}
+
+/** The unit of a column of the table, and what its values are divided by: 1 or more is left of each. */
+function tableUnit(name) {
+  const { unit, values } = columns[name];
+  let least = Infinity;
+  for (const row of data.front) if (values[row] !== null && ours(row)) least = Math.min(least, values[row]);
+  return (PREFIXES[unit] ?? []).find(([factor]) => least >= factor && least < Infinity) ?? [1, unit];
 }
 
 const percent = (share) =>
@@ -115,7 +123,7 @@ function scalar(value) {
 }
 
 function yamlOf(row) {
-  const comment = [nameOf(row), ...data.objectives.map(([name]) => `${lower(columns[name].label)}: ${full(columns[name].values[row])} ${columns[name].unit}`.trim())];
+  const comment = [nameOf(row), ...data.objectives.map(([name]) => `${lower(columns[name].label)}: ${quantity(name, row)}`)];
   const lines = [];
   const nested = new Map();
   for (const [key, values] of cores) {
@@ -252,14 +260,15 @@ function draw() {
     marker: { size, symbol, color: paint, line: { color: paint, width: 2.5 } },
   });
   const visible = new Set(rows);
-  const many = members.length > 300;
+  // Outlines of many would hide what is in them.
+  const outline = members.length > 2000 ? 0 : members.length > 300 ? 0.6 : 1.2;
   const traces = [
     { ...points(background), mode: "markers", hoverinfo: "none",
       marker: { color: coloured(background), size: background.length > 4000 ? 4 : 6, opacity: 0.45 } },
     { ...points(stairs), mode: "lines", hoverinfo: "skip", line: { color: theme.text, width: 1.3, shape: "hv" },
       error_x: bar(errors[0]), error_y: bar(errors[1]) },
     { ...points(members), mode: "markers", hoverinfo: "none",
-      marker: { color: coloured(members), size: many ? 6 : 9, line: { color: theme.text, width: many ? 0.6 : 1.2 } } },
+      marker: { color: coloured(members), size: outline === 1.2 ? 9 : 6, line: { color: theme.text, width: outline } } },
     ring([...best].filter((row) => visible.has(row)), 17, theme.ring, "circle-open"),
     ring([state.selected].filter((row) => visible.has(row)), 24, theme.text, "circle-open"),
   ];
@@ -269,7 +278,7 @@ function draw() {
     type: $(`${name === x ? "x" : "y"}-log`).checked ? "log" : "linear",
     tickformat: spreadOf(name).high >= 1e4 ? "~s" : undefined,
     gridcolor: theme.grid, linecolor: theme.line, zeroline: false, automargin: true,
-    nticks: narrow ? 5 : undefined,
+    nticks: narrow ? 4 : 6,
   });
   const layout = {
     xaxis: axis(x), yaxis: { ...axis(y), type: $("y-log").checked ? "log" : "linear" },
@@ -283,7 +292,8 @@ function draw() {
   };
   const config = {
     responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover",
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+    // Named one by one: by default some versions offer to send the chart to a server.
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
     toImageButtonOptions: { format: "svg", filename: "front" },
   };
   Plotly.react("plot", traces, layout, config);
@@ -295,7 +305,7 @@ const plain = (text) => text.replace(/[<>&$]/g, " ");
 
 function describe(x, y, background, members, stairs, drawable) {
   const held = data.rows - data.front.length;
-  const sentences = [`Drawn: ${plural(members, "core")} of the front, outlined, and ${full(background)} others.`];
+  const sentences = [`Drawn: ${plural(members, "core")} of the front, larger, and ${full(background)} others.`];
   if (data.kept > data.rows) {
     sentences.push(`This page holds the whole front and ${full(held)} of the ${full(data.kept - data.front.length)} other cores, drawn at random with a fixed seed; results.parquet holds all.`);
   }
@@ -306,9 +316,9 @@ function describe(x, y, background, members, stairs, drawable) {
   sentences.push("Ringed: the best core, and in black or white the one whose file is shown. A click on a point shows its file.");
   $("drawn").textContent = sentences.join(" ");
   const known = [...new Set([x, y])].filter((name) => accuracyOf(name));
-  const words = known.map((name) => `±${percent(accuracyOf(name)[0])} of ${lower(columns[name].label)} (${accuracyOf(name)[1]})`);
+  const words = known.map((name) => `±${percent(accuracyOf(name)[0])} of ${lower(columns[name].label)} (${plural(accuracyOf(name)[1], "core")})`);
   $("bars-note").textContent = words.length
-    ? `Error bars: the mean absolute error of the cost model on hold-out cores, which were synthesised and never fitted: ${words.join("; ")}. Cores closer to each other than that may well change places.`
+    ? `Error bars: the mean absolute error of the cost model on hold-out cores, which were really synthesised and never fitted: ${words.join(", ")}; more below. Cores closer to each other than that may well change places.`
     : "";
 }
 
@@ -406,8 +416,8 @@ function drawBreakdown(row) {
 
 const parts = new Set(Object.values(data.breakdowns).flatMap((names) => Object.values(names)));
 const tableColumns = [...new Set([
-  ...data.axes,
   ...data.objectives.map(([name]) => name),
+  ...data.axes,
   ...Object.keys(columns).filter((name) => columns[name].varies && columns[name].number && !parts.has(name)),
 ])].filter((name) => name !== "technology");
 
@@ -437,8 +447,10 @@ function drawTable() {
   const { column, down } = state.sort;
   const members = data.front.filter(ours);
   let rows = members;
-  const example = `lut${data.axes.includes("tables") ? " L>=16" : ""} ${data.objectives[0][0]}<${Math.round(spreadOf(data.objectives[0][0]).high / 2)}`;
-  let said = `Words of the core, or comparisons with a column or a letter, such as: ${example}`;
+  const [goal] = data.objectives[0];
+  const middle = members.map((row) => columns[goal].values[row]).sort((a, b) => a - b)[members.length >> 1];
+  const example = `${data.axes.includes("tables") ? "L>=16 " : ""}${goal}<${Number(Number(middle).toPrecision(2))}`;
+  let said = `Words of the core's name, and comparisons of a letter or a column of results.parquet, in its units: lut ${example}`;
   try {
     rows = members.filter(filterOf($("filter").value));
     if ($("filter").value.trim()) said = `${full(rows.length)} of ${plural(members.length, "core")}.`;
@@ -451,7 +463,8 @@ function drawTable() {
   rows = [...rows].sort((a, b) => (values[a] === null) - (values[b] === null) || (down ? -1 : 1) * order(values[a], values[b]) || a - b);
   const head = element("tr", [headOf(null), ...tableColumns.map(headOf)]);
   $("front").tHead.replaceChildren(head);
-  $("front").tBodies[0].replaceChildren(...rows.slice(0, state.shown).map(lineOf));
+  const factors = tableColumns.map((name) => tableUnit(name)[0]);
+  $("front").tBodies[0].replaceChildren(...rows.slice(0, state.shown).map((row) => lineOf(row, factors)));
   const left = rows.length - state.shown;
   $("more").hidden = left <= 0;
   $("more").textContent = `Show ${full(Math.min(left, PAGE_ROWS))} more of ${full(left)}`;
@@ -459,7 +472,8 @@ function drawTable() {
 
 function headOf(name) {
   if (name === null) return element("th", [], { "aria-label": "best" });
-  const { label, unit, number, symbol } = columns[name];
+  const { label, number, symbol } = columns[name];
+  const [, unit] = tableUnit(name);
   const sorted = state.sort.column === name;
   const isAxis = data.axes.includes(name);
   const words = isAxis ? (symbol.length < 3 ? symbol : name.replaceAll("_", " ")) : lower(label);
@@ -475,8 +489,12 @@ function headOf(name) {
   });
 }
 
-function lineOf(row) {
-  const cells = tableColumns.map((name) => element("td", full(columns[name].values[row]), { class: columns[name].number ? "" : "word" }));
+function lineOf(row, factors) {
+  const cells = tableColumns.map((name, index) => {
+    const { values, number } = columns[name];
+    const value = number && values[row] !== null ? values[row] / factors[index] : values[row];
+    return element("td", full(value), { class: number ? "" : "word" });
+  });
   const line = element("tr", [element("td", best.has(row) ? "★" : "", { class: "star word" }), ...cells], { "data-row": row, tabindex: 0 });
   line.classList.toggle("chosen", row === state.selected);
   line.onclick = () => select(row);
@@ -511,7 +529,7 @@ function drawSensitivity() {
 function drawTrust() {
   const found = data.accuracy[state.technology] ?? {};
   const where = state.technology ? ` in technology ${state.technology}` : "";
-  const rows = Object.entries(found).map(([name, [error, note]]) => [[lower(columns[name].label), element("small", note)], percent(error)]);
+  const rows = Object.entries(found).map(([name, [error, , note]]) => [[lower(columns[name].label), element("small", note)], percent(error)]);
   facts($("trust"), rows);
   $("trust-note").textContent = rows.length
     ? `Mean absolute error of the cost model${where} on cores that were really synthesised and never fitted; hwgen validate shows each of them. Cycles and bits per token are exact.`
@@ -605,5 +623,6 @@ showTechnology();
 $("plot").on("plotly_hover", showTip);
 $("plot").on("plotly_unhover", () => ($("tip").hidden = true));
 $("plot").on("plotly_click", (event) => select(event.points[0].customdata));
+addEventListener("scroll", () => ($("tip").hidden = true), { passive: true });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 document.documentElement.dataset.ready = "true";

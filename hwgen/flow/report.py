@@ -61,7 +61,7 @@ def report_page(
         best=[best] if isinstance(best, int) else list(best),
         dropped=dropped,
         accuracy={
-            name: accuracy(name, list(results), activity, model)
+            name: accuracy(name, results.columns.tolist(), activity, model)
             for name in dict.fromkeys(results["technology"])
         },
     )
@@ -124,14 +124,14 @@ def accuracy(
         groups = {errors.group: errors for errors in judgement.errors}
         everything = judgement.errors[-1]
         parts = ", ".join(
-            f"{errors.cores} {_place(group)} {errors.mean:.1%}"
+            f"{errors.cores} {_place(group)} {100 * errors.mean:.1f} %"
             for group, errors in groups.items()
             if group != "all"
         )
         note = f"{name}{f' ({data} data)' if data else ''}, {everything.cores} cores: {parts}"
         for column in columns:
             if re.fullmatch(pattern, column):
-                found[column] = Accuracy(everything.mean, note)
+                found[column] = Accuracy(everything.mean, everything.cores, note)
     return found
 
 
