@@ -273,15 +273,15 @@ function draw() {
     ring([state.selected].filter((row) => visible.has(row)), 24, theme.text, "circle-open"),
   ];
   const narrow = innerWidth < 560;
-  const axis = (name) => ({
+  const axis = (id, name) => ({
     title: { text: plain(columns[name].label), standoff: 10 },
-    type: $(`${name === x ? "x" : "y"}-log`).checked ? "log" : "linear",
+    type: $(`${id}-log`).checked ? "log" : "linear",
     tickformat: spreadOf(name).high >= 1e4 ? "~s" : undefined,
     gridcolor: theme.grid, linecolor: theme.line, zeroline: false, automargin: true,
-    nticks: narrow ? 4 : 6,
+    nticks: ticksOf(name, $(`${id}-log`).checked, narrow && id === "x"),
   });
   const layout = {
-    xaxis: axis(x), yaxis: { ...axis(y), type: $("y-log").checked ? "log" : "linear" },
+    xaxis: axis("x", x), yaxis: axis("y", y),
     paper_bgcolor: theme.card, plot_bgcolor: theme.card, showlegend: false, hovermode: "closest",
     font: { family: getComputedStyle(document.body).fontFamily, size: narrow ? 11 : 13, color: theme.text },
     margin: { l: 10, r: 14, t: 10, b: 10 },
@@ -298,6 +298,13 @@ function draw() {
   };
   Plotly.react("plot", traces, layout, config);
   describe(x, y, background.length, members.length, stairs.length, drawable);
+}
+
+/** Ticks to ask for: of a logarithmic axis 1, 2 and 5 of each decade, or the decades where it is narrow. */
+function ticksOf(name, log, narrow) {
+  const { low, high } = spreadOf(name);
+  const decades = log ? Math.log10(high / low) : 4;
+  return Math.min(10, Math.max(5, Math.ceil(decades * (narrow ? 1 : 2))));
 }
 
 /** Text without what Plotly would read as markup. */
@@ -623,6 +630,7 @@ showTechnology();
 $("plot").on("plotly_hover", showTip);
 $("plot").on("plotly_unhover", () => ($("tip").hidden = true));
 $("plot").on("plotly_click", (event) => select(event.points[0].customdata));
+new ResizeObserver(() => requestAnimationFrame(() => Plotly.Plots.resize("plot"))).observe($("plot"));
 addEventListener("scroll", () => ($("tip").hidden = true), { passive: true });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 document.documentElement.dataset.ready = "true";
