@@ -583,11 +583,12 @@ function chooseScale(id) {
 }
 
 function showTechnology() {
-  for (const id of ["x", "y"]) {
-    // An objective that this technology has no numbers for is drawn by none.
-    if (!all.some((row) => ours(row) && columns[$(id).value].values[row] !== null)) {
-      const usable = [...$(id).options].find((o) => all.some((row) => ours(row) && columns[o.value].values[row] !== null));
-      if (usable) $(id).value = usable.value;
+  const known = (name) => all.some((row) => ours(row) && columns[name].values[row] !== null);
+  for (const [id, other] of [["x", "y"], ["y", "x"]]) {
+    // Not every technology has numbers for every objective.
+    if (!known($(id).value)) {
+      const usable = [...$(id).options].map((one) => one.value).find((name) => name !== $(other).value && known(name));
+      if (usable) $(id).value = usable;
     }
     chooseScale(id);
   }
