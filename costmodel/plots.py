@@ -114,15 +114,16 @@ def sensitivity_figure(shares: pd.DataFrame, title: str) -> Figure:
     ordered = shares.loc[shares.max(axis=1).sort_values(ascending=False, kind="stable").index]
     count = len(ordered.columns)
     height = 0.8 / count
-    figure = Figure(figsize=(7, 1.6 + len(ordered) * (0.2 + 0.2 * count)), layout="constrained")
+    figure = Figure(figsize=(7, 1.5 + len(ordered) * (0.1 + 0.15 * count)), layout="constrained")
     axes = figure.add_subplot()
+    axes.set_axisbelow(True)
     for place, (objective, colour) in enumerate(zip(ordered.columns, COLOURS * 8, strict=False)):
         at = [row + (place - (count - 1) / 2) * height for row in range(len(ordered))]
         widths = (100 * ordered[objective]).tolist()
         bars = axes.barh(at, widths, height=height, color=colour, label=label_of(str(objective)))
-        axes.bar_label(bars, fmt="%.0f %%", padding=3, fontsize=8)
+        axes.bar_label(bars, fmt="%.0f %%", padding=3, fontsize=7)
+    axes.set_ylim(len(ordered) - 0.4, -0.6)  # The first one on top.
     axes.set_yticks(range(len(ordered)), [label_of(str(axis)) for axis in ordered.index])
-    axes.invert_yaxis()
     axes.set(xlim=(0, 110), xlabel="share of the variance of the logarithm explained, %")
     axes.set_xticks(range(0, 101, 20))
     axes.grid(axis="x", alpha=0.25, lw=0.5)
@@ -141,8 +142,9 @@ def breakdown_figure(parts: Mapping[str, float], unit: str, title: str) -> Figur
     total = sum(shown.values())
     figure = Figure(figsize=(7, 1.4 + 0.36 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
+    axes.set_axisbelow(True)
     bars = axes.barh(list(shown), list(shown.values()), color=COLOURS[0], height=0.7)
-    texts = [f"{value:,.0f} ({value / total:.0%})" for value in shown.values()]
+    texts = [f"{value:,.0f} ({100 * value / total:.0f} %)" for value in shown.values()]
     axes.bar_label(bars, labels=texts, padding=4, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.22 * max(shown.values(), default=1))

@@ -298,7 +298,7 @@ def test_pictures_of_shares_and_of_parts():
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([70, 10, 30, 20])
     parts = breakdown_figure({"build": 1.0, "tables": 0.0, "fetch": 3.0}, "µm²", "title")
     assert [bar.get_width() for bar in parts.axes[0].patches] == [1, 3]
-    assert "3 (75%)" in picture(parts, "svg").decode()
+    assert "3 (75 %)" in picture(parts, "svg").decode()
     again = sensitivity_figure(shares, "title")
     assert imread(io.BytesIO(picture(figure, "png"))).std() > 0.05
     assert picture(figure, "png") == picture(again, "png")
