@@ -133,11 +133,8 @@ def sensitivity_figure(shares: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def breakdown_figure(parts: Mapping[str, float], unit: str, title: str) -> Figure:
-    """Where one core's area (or whatever ``unit`` measures) goes: a bar per component, none of 0.
-
-    unit: as in the last words of a label, such as µm².
-    """
+def breakdown_figure(parts: Mapping[str, float], label: str, title: str) -> Figure:
+    """What one core's area (or whatever ``label`` says) is made of: a bar per part, none of 0."""
     shown = {name: value for name, value in parts.items() if value}
     total = sum(shown.values())
     figure = Figure(figsize=(7, 1.4 + 0.36 * len(shown)), layout="constrained")
@@ -148,7 +145,7 @@ def breakdown_figure(parts: Mapping[str, float], unit: str, title: str) -> Figur
     axes.bar_label(bars, labels=texts, padding=4, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.22 * max(shown.values(), default=1))
-    axes.set(xlabel=f"area, {unit}; together {total:,.0f}")
+    axes.set(xlabel=f"{label}; together {total:,.0f}")
     axes.xaxis.set_major_formatter(FuncFormatter(_short))
     axes.grid(axis="x", alpha=0.25, lw=0.5)
     axes.spines[["top", "right"]].set_visible(False)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -58,16 +58,17 @@ class Report:
     """What the page shows.
 
     results: a row per kept point: numbers and words, ``front`` (bool), and, where there are
-    several, ``technology``. cores: the same rows as a core's YAML file: a column per key, such as
-    ``pipeline.fetch``; None is left out of the file. axes: columns of ``results`` that were
-    explored. best: positions of rows to ring, one per technology. dropped: combinations left out,
-    by reason. accuracy: by technology and column; a column without has no error bars.
+    several, ``technology``. core_files: of such rows what the YAML files of their cores say, a
+    column per key, such as ``pipeline.fetch``; None is left out of the file. axes: columns of
+    ``results`` that were explored. best: positions of rows to ring, one per technology. dropped:
+    combinations left out, by reason. accuracy: by technology and column; a column without has no
+    error bars.
     """
 
     title: str
     question: str
     results: pd.DataFrame
-    cores: pd.DataFrame
+    core_files: Callable[[pd.DataFrame], pd.DataFrame]
     objectives: Sequence[Objective]
     axes: Sequence[str]
     best: Sequence[int]
@@ -106,7 +107,7 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
     named = {str(name): shown[name] for name in results if name != "front"}
     if {"kind", "mu"} <= set(results):
         named = {"series": series_of(shown)} | named
-    technologies = list(dict.fromkeys(results.get("technology", pd.Series(dtype=str))))
+    technologies = technologies_of(results)
     places = {int(row): place for place, row in enumerate(rows)}
     return {
         "title": report.title,
@@ -130,10 +131,13 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
             }
             for name, values in named.items()
         },
-        "cores": {key: encode(report.cores[key].iloc[rows]) for key in report.cores},
+        "cores": {str(key): encode(values) for key, values in report.core_files(shown).items()},
         "breakdowns": breakdowns(results),
         "technologies": technologies,
-        "sensitivity": _sensitivities(report, results, technologies),
+        "sensitivity": {
+            technology: {objective: dict(shares[objective]) for objective in shares}
+            for technology, shares in sensitivities(report).items()
+        },
         "accuracy": {
             technology: {
                 column: [found.error, found.cores, found.note] for column, found in columns.items()
@@ -202,18 +206,22 @@ def breakdowns(results: pd.DataFrame) -> dict[str, dict[str, str]]:
     return found
 
 
-def _sensitivities(
-    report: Report, results: pd.DataFrame, technologies: Sequence[str]
-) -> dict[str, dict[str, dict[str, float]]]:
-    """By technology ("" without), objective and axis; over all kept points, not the shown ones."""
+def sensitivities(report: Report) -> dict[str, pd.DataFrame]:
+    """Shares by axis and objective for each technology ("" without), over all kept points."""
     found = {}
-    for technology in technologies or [""]:
-        part = results[results["technology"] == technology] if technologies else results
+    for technology in technologies_of(report.results) or [""]:
+        part = report.results
+        if technology:
+            part = part[part["technology"] == technology]
         there = [o.column for o in report.objectives if part[o.column].notna().any()]
         varied = [axis for axis in report.axes if part[axis].nunique(dropna=False) > 1]
-        shares = sensitivity(part, varied, there)
-        found[technology] = {objective: dict(shares[objective]) for objective in there}
+        found[technology] = sensitivity(part, varied, there)
     return found
+
+
+def technologies_of(results: pd.DataFrame) -> list[str]:
+    """Technologies of the points, in their order; none without such a column."""
+    return list(dict.fromkeys(results["technology"])) if "technology" in results else []
 
 
 def _is_number(values: pd.Series) -> bool:

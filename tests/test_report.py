@@ -31,7 +31,7 @@ from costmodel.sensitivity import sensitivity
 from costmodel.technology import load_technology
 from hwgen.config import load_core
 from hwgen.exploration import LayerShape, Workload
-from hwgen.flow.report import accuracy, core_files, report_page
+from hwgen.flow.report import accuracy, core_files, report_files
 from hwgen.flow.sweep import AXES, Sweep, evaluate, sweep
 
 ROOT = Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def test_thinned_pages_say_so_and_shares_are_of_all_points(made):
         title="t",
         question="q",
         results=results,
-        cores=core_files(results),
+        core_files=core_files,
         objectives=[Objective("area_um2"), Objective("utilisation", maximise=True)],
         axes=axes,
         best=[made.sweep.best],
@@ -206,20 +206,21 @@ def test_parts_are_those_that_add_up():
     assert breakdowns(frame) == {"area_ge": {"a": "area_a_ge", "b": "area_b_ge"}}
 
 
-def two_technologies() -> str:
+def two_technologies(folder: Path = Path()) -> str:
     """A page of two technologies, each with an objective that the other has no numbers for."""
     half = pd.DataFrame({"kind": "lut", "mu": [1, 2, 3], "tables": 2, "ports": [1, 2, 4]})
     generic = half.assign(technology="generic", area_ge=[1.0, 2.0, 3.0], tokens_per_second=1.5)
     family = half.assign(technology="xcup", lut=[10, 20, 40], colour=["x", None, "y"])
     frame = pd.concat([generic, family], ignore_index=True).assign(front=[True, False] * 3)
-    return report_page(
+    return report_files(
+        folder,
         frame,
         ["area_ge", "lut", Objective("tokens_per_second", maximise=True)],
         title="two",
         question="",
         best=[0, 4],
         dropped={},
-    )
+    )[folder / "report.html"]
 
 
 def test_a_table_of_several_technologies_and_unknown_columns():
@@ -296,12 +297,22 @@ def test_pictures_of_shares_and_of_parts():
         label_of("mu"),
     ]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([70, 10, 30, 20])
-    parts = breakdown_figure({"build": 1.0, "tables": 0.0, "fetch": 3.0}, "µm²", "title")
+    parts = breakdown_figure({"build": 1.0, "tables": 0.0, "fetch": 3.0}, "area, µm²", "title")
     assert [bar.get_width() for bar in parts.axes[0].patches] == [1, 3]
     assert "3 (75 %)" in picture(parts, "svg").decode()
+    assert "area, µm²; together 4" in picture(parts, "svg").decode()
     again = sensitivity_figure(shares, "title")
     assert imread(io.BytesIO(picture(figure, "png"))).std() > 0.05
     assert picture(figure, "png") == picture(again, "png")
+
+
+def test_a_sweep_draws_them(made):
+    for name in ("sensitivity", "breakdown"):
+        assert made.path.with_name(f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "</svg>" in made.path.with_name(f"{name}.svg").read_text()
+    assert label_of("core_energy_fj_per_token") in (
+        made.path.with_name("sensitivity.svg").read_text()
+    )
 
 
 # --- The page in a browser ---------------------------------------------------------------------

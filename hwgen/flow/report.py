@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 import yaml
+from matplotlib.figure import Figure
 
 from costmodel.fpga import FAMILIES
-from costmodel.report import Accuracy, Objective, Report, page
+from costmodel.plots import breakdown_figure, label_of, picture, sensitivity_figure
+from costmodel.report import (
+    Accuracy,
+    Objective,
+    Report,
+    breakdowns,
+    page,
+    sensitivities,
+    technologies_of,
+)
 from hwgen.config import CoreConfig, Pipeline, Strict
 from hwgen.flow import fpga_holdout
 from hwgen.flow.holdout import HOLDOUT, results_file
@@ -28,7 +39,8 @@ JUDGED = {
 """Quantities of a hold-out: the columns that are as wrong as they were, and their name."""
 
 
-def report_page(
+def report_files(
+    folder: Path,
     results: pd.DataFrame,
     objectives: Sequence[str | Objective],
     *,
@@ -39,8 +51,8 @@ def report_page(
     technology: str | None = None,
     activity: str = "random",
     model: str = "hwgen",
-) -> str:
-    """The page of a sweep, as HTML.
+) -> dict[Path, str | bytes]:
+    """report.html, and its bar charts as pictures, to be written into ``folder``.
 
     results: one row per kept point, columns as `hwgen.flow.sweep.evaluate` gives them, and
     ``front``; whatever columns it has are shown. objectives: columns, to be small unless said.
@@ -55,17 +67,44 @@ def report_page(
         title=title,
         question=question,
         results=results,
-        cores=core_files(results),
+        core_files=core_files,
         objectives=[o if isinstance(o, Objective) else Objective(o) for o in objectives],
         axes=list(places.values()),
         best=[best] if isinstance(best, int) else list(best),
         dropped=dropped,
         accuracy={
             name: accuracy(name, results.columns.tolist(), activity, model)
-            for name in dict.fromkeys(results["technology"])
+            for name in technologies_of(results)
         },
     )
-    return page(report)
+    pictures = {
+        folder / f"{name}.{kind}": picture(figure, kind)
+        for name, figure in _figures(report)
+        for kind in ("png", "svg")
+    }
+    return {folder / "report.html": page(report), **pictures}
+
+
+def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of each bar chart; with several technologies one of each."""
+    technologies = technologies_of(report.results)
+
+    def name(what: str, technology: str) -> str:
+        return f"{what}_{technology}" if len(technologies) > 1 else what
+
+    for technology, shares in sensitivities(report).items():
+        if not shares.empty:
+            yield name("sensitivity", technology), sensitivity_figure(shares, report.title)
+    wholes = breakdowns(report.results)
+    for place in report.best:
+        core = report.results.iloc[place]
+        for total, parts in wholes.items():
+            if core[total] > 0:
+                values = {part: float(core[column]) for part, column in parts.items()}
+                title = f"Best core of {report.title}"
+                figure = breakdown_figure(values, label_of(total), title)
+                yield name("breakdown", str(core.get("technology", ""))), figure
+                break
 
 
 def question(config: Strict) -> str:

@@ -27,7 +27,7 @@ from costmodel.technology import Technology, load_technology
 from hwgen.config import ConfigError, CoreConfig
 from hwgen.exploration import Space, SweepConfig, Workload, describe, load_sweep
 from hwgen.files import write_atomically
-from hwgen.flow.report import question, report_page
+from hwgen.flow.report import question, report_files
 from hwgen.structure import COMPONENTS, structure
 from sim.cycles import Run, in_tiles, out_tiles, total_cycles, traffic
 
@@ -216,7 +216,8 @@ def _write(result: Sweep, best: CoreConfig, technology: Technology, seconds: flo
             folder / "pareto.csv": front,
             folder / "pareto.png": picture(figure, "png"),
             folder / "pareto.svg": picture(figure, "svg"),
-            folder / "report.html": report_page(
+            **report_files(
+                folder,
                 result.results,
                 [_column(name, result.area_column) for name in config.objectives],
                 title=title,
