@@ -74,6 +74,10 @@ class Report:
     best: Sequence[int]
     dropped: Mapping[str, int]
     accuracy: Mapping[str, Mapping[str, Accuracy]] = field(default_factory=dict)
+    kept: int | None = None
+    """Points that were kept, where ``results`` holds the front and a sample of them."""
+    combinations: int | None = None
+    """Of the axes; by default what was kept and what was dropped."""
 
 
 def page(report: Report, most_background: int = MOST_BACKGROUND) -> str:
@@ -108,12 +112,14 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
     if {"kind", "mu"} <= set(results):
         named = {"series": series_of(shown)} | named
     technologies = technologies_of(results)
+    kept = report.kept or len(results)
     places = {int(row): place for place, row in enumerate(rows)}
     return {
         "title": report.title,
         "question": report.question,
-        "combinations": len(results) + sum(report.dropped.values()),
-        "kept": len(results),
+        "combinations": report.combinations or kept + sum(report.dropped.values()),
+        "kept": kept,
+        "sampled": len(results),
         "dropped": [[reason, count] for reason, count in report.dropped.items()],
         "rows": len(rows),
         "front": np.flatnonzero(shown["front"]).tolist(),
@@ -200,8 +206,9 @@ def breakdowns(results: pd.DataFrame) -> dict[str, dict[str, str]]:
         )
         parts = {match[1]: name for name in numbers if (match := pattern.fullmatch(name))}
         if len(parts) > 1:
-            together = results[list(parts.values())].sum(axis=1)
-            if np.allclose(together, results[total].fillna(0), rtol=1e-6):
+            known = results[[total, *parts.values()]].dropna()
+            together = known[list(parts.values())].sum(axis=1)
+            if len(known) and np.allclose(together, known[total], rtol=1e-6):
                 found[total] = parts
     return found
 

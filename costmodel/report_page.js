@@ -45,15 +45,16 @@ const state = {
 
 // --- Words and numbers -------------------------------------------------------------------------
 
-const digits = (value, most) => value.toLocaleString("en-US", { maximumSignificantDigits: most });
+// Made once: toLocaleString makes one for every number.
+const fourDigits = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+const integer = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 /** All digits up to a billion: for columns of a table, which are compared by their length. */
 function full(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
   if (Math.abs(value) >= 1e9) return short(value);
-  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en-US");
-  return digits(value, 4);
+  return (Math.abs(value) >= 1000 ? integer : fourDigits).format(value);
 }
 
 /** Four digits, with k, M or G. */
@@ -61,7 +62,7 @@ function short(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
   for (const [limit, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"]]) {
-    if (Math.abs(value) >= limit) return `${digits(value / limit, 4)} ${unit}`;
+    if (Math.abs(value) >= limit) return `${fourDigits.format(value / limit)} ${unit}`;
   }
   return full(value);
 }
@@ -72,7 +73,7 @@ function quantity(name, row) {
   const value = values[row];
   if (value === null || value === undefined || !unit) return short(value);
   for (const [factor, prefixed] of PREFIXES[unit] ?? []) {
-    if (Math.abs(value) >= factor) return `${digits(value / factor, 4)} ${prefixed}`;
+    if (Math.abs(value) >= factor) return `${fourDigits.format(value / factor)} ${prefixed}`;
   }
   return `${short(value)} ${unit}`;
 }
@@ -314,7 +315,7 @@ function describe(x, y, background, members, stairs, drawable) {
   const held = data.rows - data.front.length;
   const sentences = [`Drawn: ${plural(members, "core")} of the front, larger, and ${full(background)} others.`];
   if (data.kept > data.rows) {
-    sentences.push(`This page holds the whole front and ${full(held)} of the ${full(data.kept - data.front.length)} other cores, drawn at random with a fixed seed; results.parquet holds all.`);
+    sentences.push(`This page holds the whole front and ${full(held)} of the ${full(data.kept - data.front.length)} other cores, chosen by a fixed rule; results.parquet holds all.`);
   }
   if (!webgl) sentences.push(`Without WebGL at most ${full(MOST_WITHOUT_WEBGL)} others are drawn.`);
   if (stairs) sentences.push(objectives.size > 2
@@ -399,7 +400,7 @@ function barRow(label, share, number, mark) {
 
 function drawBreakdown(row) {
   const against = bestRow();
-  const blocks = Object.entries(data.breakdowns).filter(([total]) => columns[total].values[row]).map(([total, parts]) => {
+  const blocks = Object.entries(data.breakdowns).filter(([total, parts]) => columns[total].values[row] && Object.values(parts).some((name) => columns[name].values[row] !== null)).map(([total, parts]) => {
     const whole = columns[total].values[row];
     const mostOf = (core) => Math.max(...Object.values(parts).map((name) => columns[name].values[core]));
     const compare = row !== against && columns[total].values[against] ? columns[total].values[against] : 0;
@@ -527,7 +528,7 @@ function drawSensitivity() {
     return element("div", [element("h3", columns[objective].label), ...rows], { class: "bars" });
   }));
   $("sensitivity-note").textContent =
-    `Of the variance of the logarithm of an objective over all ${full(data.kept)} kept cores: the share that the means of the axis' values explain (η², the correlation ratio). ` +
+    `Of the variance of the logarithm of an objective over ${data.sampled < data.kept ? `${full(data.sampled)} of the` : "all"} ${full(data.kept)} kept cores: the share that the means of the axis' values explain (η², the correlation ratio). ` +
     "100 %: who knows the axis knows the objective; 0 %: its values do not differ on average. Each axis on its own, so that shares need not add up to 100 %: effects that only a combination of axes has are in none of them. A click on an axis colours the plot by it.";
   const fixed = Object.entries(data.fixed).filter(([, value]) => value !== "" && value !== null && value !== 0);
   $("fixed").textContent = fixed.length ? `The same in all cores: ${fixed.map(([name, value]) => `${name} ${value}`).join(", ")}.` : "";

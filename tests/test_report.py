@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
@@ -197,13 +198,19 @@ def test_thinned_pages_say_so_and_shares_are_of_all_points(made):
     assert thinned["rows"] <= results["front"].sum() + 6 < thinned["kept"] == len(results)
     assert thinned["sensitivity"] == content(report)["sensitivity"]
     assert thinned["objectives"][1] == ["utilisation", True]
+    sampled = content(replace(report, kept=10**6, combinations=2 * 10**6))
+    counts = [sampled[name] for name in ("kept", "sampled", "combinations")]
+    assert counts == [10**6, len(results), 2 * 10**6]
     assert page(report) == page(report)
 
 
 def test_parts_are_those_that_add_up():
     table = {"area_ge": [3.0, 7.0], "area_a_ge": [1.0, 3.0], "area_b_ge": [2.0, 4.0], "kind": "lut"}
     frame = pd.DataFrame(table | {"lut": [5, 6], "lut_a": [1, 1], "lut_b": [1, 1]})
-    assert breakdowns(frame) == {"area_ge": {"a": "area_a_ge", "b": "area_b_ge"}}
+    expected = {"area_ge": {"a": "area_a_ge", "b": "area_b_ge"}}
+    assert breakdowns(frame) == expected
+    unknown = frame.assign(area_a_ge=[1.0, None], area_b_ge=[2.0, None])
+    assert breakdowns(unknown) == expected  # Where the parts are known.
 
 
 def two_technologies(folder: Path = Path()) -> str:

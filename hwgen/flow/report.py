@@ -48,6 +48,9 @@ def report_files(
     question: str,
     best: int | Sequence[int],
     dropped: Mapping[str, int],
+    kept: int | None = None,
+    combinations: int | None = None,
+    more_axes: Sequence[str] = (),
     technology: str | None = None,
     activity: str = "random",
     model: str = "hwgen",
@@ -57,7 +60,9 @@ def report_files(
     results: one row per kept point, columns as `hwgen.flow.sweep.evaluate` gives them, and
     ``front``; whatever columns it has are shown. objectives: columns, to be small unless said.
     question: the sweep's YAML. best: position of the best row, of each technology where there are
-    several. dropped: combinations left out, by reason. technology: of all points, if ``results``
+    several. dropped: combinations left out, by reason. kept: points, where ``results`` holds the
+    front and a sample of them. combinations: of all axes, by default kept and dropped ones.
+    more_axes: explored columns besides those of a core. technology: of all points, if ``results``
     has no such column. activity, model: what energies and areas are predicted for and by.
     """
     if technology is not None and "technology" not in results:
@@ -69,9 +74,11 @@ def report_files(
         results=results,
         core_files=core_files,
         objectives=[o if isinstance(o, Objective) else Objective(o) for o in objectives],
-        axes=list(places.values()),
+        axes=[*places.values(), *more_axes],
         best=[best] if isinstance(best, int) else list(best),
         dropped=dropped,
+        kept=kept,
+        combinations=combinations,
         accuracy={
             name: accuracy(name, results.columns.tolist(), activity, model)
             for name in technologies_of(results)
@@ -99,8 +106,8 @@ def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
     for place in report.best:
         core = report.results.iloc[place]
         for total, parts in wholes.items():
-            if core[total] > 0:
-                values = {part: float(core[column]) for part, column in parts.items()}
+            values = {part: float(core[column]) for part, column in parts.items()}
+            if sum(values.values()) > 0:  # Not so for NaN, of another technology's.
                 title = f"Best core of {report.title}"
                 figure = breakdown_figure(values, label_of(total), title)
                 yield name("breakdown", str(core.get("technology", ""))), figure
@@ -137,7 +144,11 @@ def core_files(results: pd.DataFrame) -> pd.DataFrame:
         if key.startswith("pipeline."):
             absent |= values == 0
         if key == "fixed_bits":
-            exact = results["act"].map({name: f.fixed_bits for name, f in FLOATS.items()})
+            exact = (
+                results["act"]
+                .astype(object)
+                .map({name: f.fixed_bits for name, f in FLOATS.items()})
+            )
             absent |= (values == 0) | (values == exact)
         if key == "mu" and "kind" in results:
             absent |= results["kind"] != "lut"
