@@ -38,7 +38,18 @@ AXIS_LABELS = {
     "tile_n": "inputs per tile n",
     "tile_m": "outputs per tile m",
 }
-UNITS = {"um2": "µm²", "ge": "GE", "ns": "ns", "fj": "fJ", "mw": "mW", "mhz": "MHz", "bits": "bits"}
+UNITS = {
+    "um2": "µm²",
+    "ge": "GE",
+    "ns": "ns",
+    "ms": "ms",
+    "fj": "fJ",
+    "mw": "mW",
+    "mhz": "MHz",
+    "gbs": "GB/s",
+    "bits": "bits",
+}
+"""Units by the word that says them in a column's name."""
 
 
 def label_of(column: str) -> str:

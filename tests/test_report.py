@@ -213,7 +213,7 @@ def test_parts_are_those_that_add_up():
     assert breakdowns(unknown) == expected  # Where the parts are known.
 
 
-def two_technologies(folder: Path = Path()) -> str:
+def two_technologies(folder: Path = Path(), given: tuple[str, ...] = ()) -> str:
     """A page of two technologies, each with an objective that the other has no numbers for."""
     half = pd.DataFrame({"kind": "lut", "mu": [1, 2, 3], "tables": 2, "ports": [1, 2, 4]})
     generic = half.assign(technology="generic", area_ge=[1.0, 2.0, 3.0], tokens_per_second=1.5)
@@ -227,6 +227,7 @@ def two_technologies(folder: Path = Path()) -> str:
         question="",
         best=[0, 4],
         dropped={},
+        given=given,
     )[folder / "report.html"]
 
 
@@ -241,6 +242,7 @@ def test_a_table_of_several_technologies_and_unknown_columns():
     assert set(data["accuracy"]["generic"]) == {"area_ge"}
     assert set(data["accuracy"]["xcup"]) == {"lut"}
     assert data["best"] == [0, 4]
+    assert Elements(two_technologies(given=("lut",))).data["accuracy"]["xcup"] == {}
 
 
 # --- Sensitivity and accuracy ------------------------------------------------------------------

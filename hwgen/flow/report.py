@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,9 +29,9 @@ from hwgen.number import FLOATS
 
 JUDGED = {
     "area": (r"area_(ge|um2)", "area"),
-    "delay": (r"(.*_)?ns(_.*)?|.*per_second.*", "clock period"),
-    "fmax_mhz": (r"(.*_)?ns(_.*)?|.*per_second.*|.*mhz.*", "highest clock"),
-    "energy": (r".*energy_fj.*", "energy per tile"),
+    "delay": (r"(.*_)?[nm]s(_.*)?|.*per_second.*", "clock period"),
+    "fmax_mhz": (r"(.*_)?[nm]s(_.*)?|.*per_second.*|.*mhz.*", "highest clock"),
+    "energy": (r"core_energy_fj.*", "energy per tile"),
     "lut": (r"luts?", "look-up tables"),
     "ff": (r"ffs?", "flip-flops"),
     "carry": (r"carry", "carry cells"),
@@ -51,6 +51,7 @@ def report_files(
     kept: int | None = None,
     combinations: int | None = None,
     more_axes: Sequence[str] = (),
+    given: Collection[str] = (),
     technology: str | None = None,
     activity: str = "random",
     model: str = "hwgen",
@@ -62,12 +63,13 @@ def report_files(
     question: the sweep's YAML. best: position of the best row, of each technology where there are
     several. dropped: combinations left out, by reason. kept: points, where ``results`` holds the
     front and a sample of them. combinations: of all axes, by default kept and dropped ones.
-    more_axes: explored columns besides those of a core. technology: of all points, if ``results``
+    more_axes: explored columns besides those of a core. given: columns that are not predicted but
+    follow from a given clock, say: without error bars. technology: of all points, if ``results``
     has no such column. activity, model: what energies and areas are predicted for and by.
     """
     if technology is not None and "technology" not in results:
         results = results.assign(technology=technology)
-    places = core_keys(results)
+    places, columns = core_keys(results), results.columns.tolist()
     report = Report(
         title=title,
         question=question,
@@ -80,7 +82,7 @@ def report_files(
         kept=kept,
         combinations=combinations,
         accuracy={
-            name: accuracy(name, results.columns.tolist(), activity, model)
+            name: accuracy(name, [c for c in columns if c not in given], activity, model)
             for name in technologies_of(results)
         },
     )
