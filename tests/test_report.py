@@ -362,9 +362,11 @@ def shown(browser, made):
 
 
 POINTS = "(trace) => Array.from(document.getElementById('plot').data[trace].x)"
-PLACE = """(row) => {
+PLACE = """async (row) => {
   const plot = document.getElementById('plot');
   plot.scrollIntoView({ block: 'center' });
+  // Scrolling is over, and its event, which hides what the mouse points at, after a frame.
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
   const { xaxis, yaxis } = plot._fullLayout;
   const box = plot.getBoundingClientRect();
   const at = (axis, values) => axis._offset + axis.d2p(values[row]);
@@ -423,6 +425,7 @@ def test_hovering_and_clicking_a_point_show_its_core(shown, made, tmp_path):
     alone = results["front"] & ~results["area_um2"].duplicated(keep=False)
     row = next(int(r) for r in np.flatnonzero(alone) if r != made.sweep.best)
     x, y = shown.evaluate(PLACE, row)
+    shown.mouse.move(x - 1, y)
     shown.mouse.move(x, y)
     shown.wait_for_selector("#tip:not([hidden])")
     assert f"K={results.loc[row, 'ports']} " in shown.inner_text("#tip strong")
