@@ -26,6 +26,44 @@ LABELS = {
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = {"signflip": "^", "multiplier": "s"}
+AXIS_LABELS = {
+    "mu": "activations per table µ",
+    "tables": "tables L",
+    "ports": "ports K",
+    "reuse": "reuse D",
+    "act": "activation format",
+    "arith": "arithmetic",
+    "fixed_bits": "fixed-point width, bits",
+    "sum_format": "output format",
+    "tile_n": "inputs per tile n",
+    "tile_m": "outputs per tile m",
+}
+UNITS = {
+    "um2": "µm²",
+    "ge": "GE",
+    "ns": "ns",
+    "ms": "ms",
+    "fj": "fJ",
+    "mw": "mW",
+    "mhz": "MHz",
+    "gbs": "GB/s",
+    "bits": "bits",
+}
+"""Units by the word that says them in a column's name."""
+
+
+def label_of(column: str) -> str:
+    """What a column of results is called, with its unit; of unknown ones its words."""
+    if label := LABELS.get(column) or AXIS_LABELS.get(column):
+        return label
+    unit = unit_of(column)
+    words = [word for word in column.split("_") if UNITS.get(word) != unit]
+    return " ".join(words) + (f", {unit}" if unit else "")
+
+
+def unit_of(column: str) -> str:
+    """The short unit of a column, as the words of its name tell it; empty without one."""
+    return next((UNITS[word] for word in column.split("_") if word in UNITS), "")
 
 
 def series_of(results: pd.DataFrame) -> pd.Series:
@@ -76,6 +114,53 @@ def pareto_figure(results: pd.DataFrame, x: str, y: str, title: str, best: int) 
         axis.set_major_formatter(FuncFormatter(_short))
     axes.grid(alpha=0.25, which="both", lw=0.5)
     axes.legend(frameon=False, markerscale=1.4)
+    return figure
+
+
+def sensitivity_figure(shares: pd.DataFrame, title: str) -> Figure:
+    """Bars of `costmodel.sensitivity.sensitivity`: a group for each axis, what matters most first.
+
+    A colour is an objective.
+    """
+    ordered = shares.loc[shares.max(axis=1).sort_values(ascending=False, kind="stable").index]
+    count = len(ordered.columns)
+    height = 0.8 / count
+    figure = Figure(figsize=(7, 1.5 + len(ordered) * (0.1 + 0.15 * count)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_axisbelow(True)
+    for place, (objective, colour) in enumerate(zip(ordered.columns, COLOURS * 8, strict=False)):
+        at = [row + (place - (count - 1) / 2) * height for row in range(len(ordered))]
+        widths = (100 * ordered[objective]).tolist()
+        bars = axes.barh(at, widths, height=height, color=colour, label=label_of(str(objective)))
+        axes.bar_label(bars, fmt="%.0f %%", padding=3, fontsize=7)
+    axes.set_ylim(len(ordered) - 0.4, -0.6)  # The first one on top.
+    axes.set_yticks(range(len(ordered)), [label_of(str(axis)) for axis in ordered.index])
+    axes.set(xlim=(0, 110), xlabel="share of the variance of the logarithm explained, %")
+    axes.set_xticks(range(0, 101, 20))
+    axes.grid(axis="x", alpha=0.25, lw=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    figure.legend(loc="outside lower center", ncols=min(count, 2), frameon=False)
+    return figure
+
+
+def breakdown_figure(parts: Mapping[str, float], label: str, title: str) -> Figure:
+    """What one core's area (or whatever ``label`` says) is made of: a bar per part, none of 0."""
+    shown = {name: value for name, value in parts.items() if value}
+    total = sum(shown.values())
+    figure = Figure(figsize=(7, 1.4 + 0.36 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_axisbelow(True)
+    bars = axes.barh(list(shown), list(shown.values()), color=COLOURS[0], height=0.7)
+    texts = [f"{value:,.0f} ({100 * value / total:.0f} %)" for value in shown.values()]
+    axes.bar_label(bars, labels=texts, padding=4, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.22 * max(shown.values(), default=1))
+    axes.set(xlabel=f"{label}; together {total:,.0f}")
+    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.grid(axis="x", alpha=0.25, lw=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
     return figure
 
 

@@ -192,7 +192,8 @@ def test_two_sweeps_give_the_same_bytes(hwgen_cli):
     Path("small.yaml").write_text(SWEEP)
     for folder in ("one", "two"):
         assert hwgen_cli("sweep", "small.yaml", "--out", folder).code == 0
-    for name in ("results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml"):
+    names = ["results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml"]
+    for name in [*names, "report.html"]:
         assert (Path("one") / name).read_bytes() == (Path("two") / name).read_bytes()
 
 

@@ -56,12 +56,13 @@ def sweep(
 
     with counted("evaluating cores") as progress:
         result = run(config, out, progress)
-    names = ("results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml", "run.json")
+    names = ["results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml", "run.json"]
+    names.append("report.html")  # Last: what to open next.
     if as_json:
         print_json(
             {
                 "folder": str(result.folder),
-                "files": list(names),
+                "files": names,
                 "points": len(result.results),
                 "front": json.loads(result.front.to_json(orient="records")),
                 "best": json.loads(result.results.iloc[result.best].to_json()),

