@@ -14,7 +14,7 @@ import numpy as np
 
 from costmodel.predictor import Predictor
 from costmodel.sampling import load_samples
-from costmodel.technology import load_technology
+from costmodel.technology import Technology, load_technology
 from hwgen.config import CoreConfig
 from sim.cycles import cycles_per_token
 
@@ -46,39 +46,36 @@ def scalar(predictor: Predictor) -> None:
     print(f"one at a time: {median(times) * 1e6:.1f} µs a core")
 
 
-def arrays(predictor: Predictor) -> None:
-    core = CoreConfig(kind="lut", mu=3, tables=1, ports=1, max_in_features=8192)
+def arrays(technology: Technology) -> None:
+    """A million cores of one shape; first of a new one each time, by a new predictor."""
+    acts = [f"int{bits}" for bits in range(4, 4 + ROUNDS)]
+    new = median(_rate(Predictor(technology), act) for act in acts)
+    print(f"as arrays: {new:.1f} million cores a second, parts priced on the way")
+    predictor = Predictor(technology)
+    _rate(predictor, "int8")
+    known = median(_rate(predictor, "int8") for _ in range(ROUNDS))
+    print(f"as arrays: {known:.1f} million cores a second, of a shape whose parts are known")
+
+
+def _rate(predictor: Predictor, act: str) -> float:
+    """Million cores a second: area, clock, energy and cycles."""
+    core = CoreConfig(kind="lut", act=act, mu=3, tables=1, ports=1, max_in_features=8192)
     tables = np.arange(1, 101)[:, None, None]
     ports = np.arange(1, 101)[None, :, None]
     reuse = np.arange(1, 101)[None, None, :]
-    grid = [tables, ports, reuse]
-    for what in ("parts priced on the way", "of a shape whose parts are known"):
-        fresh = what == "parts priced on the way"
-        print(
-            f"as arrays: {_rate(predictor, core, grid, fresh):.1f} million cores a second, {what}"
-        )
-
-
-def _rate(predictor: Predictor, core: CoreConfig, grid: list[np.ndarray], fresh: bool) -> float:
-    """Million cores a second: area, clock, energy and cycles."""
-    tables, ports, reuse = grid
-    times = []
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        used = Predictor(predictor.technology) if fresh else predictor
-        shape = used.shape(core)
-        found = shape.predict(tables, ports, reuse)
-        in_tiles, out_tiles = -(-LAYER[0] // (tables * core.mu)), -(-LAYER[1] // ports)
-        cycles = cycles_per_token(in_tiles, out_tiles, reuse, found.accumulator_latency)
-        times.append((time.process_time() - start) / found.area.size)
-        assert found.area.shape == cycles.shape
-    return 1e-6 / median(times)
+    start = time.process_time()
+    found = predictor.shape(core).predict(tables, ports, reuse)
+    in_tiles, out_tiles = -(-LAYER[0] // (tables * core.mu)), -(-LAYER[1] // ports)
+    cycles = cycles_per_token(in_tiles, out_tiles, reuse, found.accumulator_latency)
+    spent = time.process_time() - start
+    assert found.area.shape == cycles.shape
+    return 1e-6 * found.area.size / spent
 
 
 def main() -> None:
-    predictor = Predictor(load_technology(sys.argv[1] if len(sys.argv) > 1 else "asap7"))
-    scalar(predictor)
-    arrays(predictor)
+    technology = load_technology(sys.argv[1] if len(sys.argv) > 1 else "asap7")
+    scalar(Predictor(technology))
+    arrays(technology)
 
 
 if __name__ == "__main__":

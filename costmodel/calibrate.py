@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from typing import NamedTuple
@@ -23,6 +21,7 @@ from costmodel.technology import (
     Technology,
     UnitCost,
 )
+from hwgen.jobs import workers
 from hwgen.number import FLOATS, MAX_FIXED_BITS, FloatFormat
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 
@@ -192,7 +191,7 @@ def calibrate(
     }
     wanted = [primitive for primitives in points.values() for primitive in primitives]
     found: dict[Primitive, float] = {}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         work = partial(measure, library=library, generated=generated)
         for primitive, area in zip(wanted, pool.map(work, wanted, chunksize=4), strict=True):
             found[primitive] = area
@@ -328,7 +327,7 @@ def _fit(grid: Grid, knots: list[Primitive], measured: dict[Primitive, float]) -
         residual = _residual(line, measured)
         if residual.max_relative <= LINEAR_TOLERANCE:
             return UnitCost(status="calibrated", method=grid.method, residual=residual, area=line)
-    table = _table(grid, [measured[knot] for knot in knots])
+    table = rising_table(grid, [measured[knot] for knot in knots])
     by_construction = {knot for knot in knots if table.area(knot) == measured[knot]}
     compared = {point: measured[point] for point in measured if point not in by_construction}
     return UnitCost(
@@ -351,7 +350,7 @@ def _line(measured: dict[Primitive, float]) -> LinearArea:
     return LinearArea(constant=round(float(constant), 4) + 0.0, per_bit=round(float(per_bit), 4))
 
 
-def _table(grid: Grid, areas: list[float]) -> TableArea:
+def rising_table(grid: Grid, areas: list[float]) -> TableArea:
     """The measured areas; where they fall, the mean of the rising tables just above and below."""
     above = np.array(areas).reshape(len(grid.sizes), len(grid.widths))
     below = above[::-1, ::-1]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +12,7 @@ from costmodel.calibrate import Generated, verilog
 from costmodel.delay import DelayModel, UnitDelay
 from costmodel.libraries import TechnologyFiles
 from costmodel.synth import tool_version
+from hwgen.jobs import workers
 from hwgen.number import FLOATS, MAX_FIXED_BITS
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 
@@ -49,7 +48,7 @@ def unit_delays(
         return None
     points = [(kind, size) for kind, probe in PROBES.items() for size in probe.sizes]
     found: dict[str, list[float]] = {kind: [] for kind in PROBES}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         work = partial(_measure, library=library, generated=generated)
         for done, (point, delay) in enumerate(
             zip(points, pool.map(work, points, chunksize=2), strict=True), 1

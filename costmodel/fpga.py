@@ -15,12 +15,12 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from costmodel.stat import Hierarchy, read_hierarchy
-from costmodel.synth import SynthesisError, cache_key, run_yosys, tool_version
+from costmodel.synth import SynthesisError, cache_key, read_cached, run_yosys, tool_version
 from hwgen.cachedir import cache_dir
 from hwgen.config import ConfigError, Strict
 from hwgen.files import write_atomically
@@ -143,9 +143,6 @@ class Placement(Strict):
     tool: Annotated[str, Field(description="tools and versions")]
 
 
-ResultT = TypeVar("ResultT", bound=Strict)
-
-
 def synthesise_fpga(
     rtlil: str,
     top: str,
@@ -176,7 +173,7 @@ def synthesise_fpga(
     """
     command = command_of(top, family, flatten, dsp, wide_luts)
     cached = cache_dir() / "fpga" / f"{cache_key([FORMAT, HIDE, RELAX, command], rtlil)}.json"
-    if use_cache and (hit := _read_cached(FpgaSynthesis, cached)) is not None:
+    if use_cache and (hit := read_cached(FpgaSynthesis, cached)) is not None:
         return hit
     with tempfile.TemporaryDirectory(prefix="hwgen-fpga-") as name:
         _map(Path(name), rtlil, top, [RELAX, command], limit_s)
@@ -237,7 +234,7 @@ def place_and_route(
     tool = f"{NEXTPNR} {nextpnr_version()}"
     key = cache_key([FORMAT, HIDE, command, tool, *options, str(list(seeds))], rtlil)
     cached = cache_dir() / "fpga" / f"{key}.json"
-    if use_cache and (hit := _read_cached(Placement, cached)) is not None:
+    if use_cache and (hit := read_cached(Placement, cached)) is not None:
         return hit
     ring, port_ff = _ring(rtlil, top)
     fmax: dict[int, float] = {}
@@ -364,10 +361,3 @@ def _run_nextpnr(folder: Path, top: str, options: Sequence[str], limit_s: float)
         errors = re.findall(r"^ERROR: (.*)$", done.stderr, re.MULTILINE)
         reason = errors[0].rstrip(".") if errors else f"stopped with exit code {done.returncode}"
         raise SynthesisError(f"{top}: {NEXTPNR}: {reason}")
-
-
-def _read_cached(model: type[ResultT], path: Path) -> ResultT | None:
-    try:
-        return model.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None

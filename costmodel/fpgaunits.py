@@ -7,25 +7,31 @@ Modules of one run do not see each other.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from costmodel.calibrate import GRIDS, LINEAR_TOLERANCE, Generated, Grid, verilog
+from costmodel.calibrate import (
+    GRIDS,
+    LINEAR_TOLERANCE,
+    Generated,
+    Grid,
+    rising_table,
+    verilog,
+)
 from costmodel.fpga import HIDE, RELAX, command_of, count_cells
 from costmodel.fpgacost import RESOURCES, FpgaUnit, ResourceCost, residual
 from costmodel.fpgashare import MERGED
 from costmodel.stat import read_hierarchy
 from costmodel.synth import cache_key, run_yosys
-from costmodel.technology import LinearArea, TableArea
+from costmodel.technology import LinearArea
 from hwgen.cachedir import cache_dir
 from hwgen.files import write_atomically
+from hwgen.jobs import workers
 from hwgen.primitive import Primitive
 
 FORMAT = "hwgen.fpga-units/1"
@@ -118,7 +124,7 @@ def measure_units(
     batches = _batches([primitive for wanted in points.values() for primitive in wanted])
     total = sum(map(len, batches))
     found: dict[Primitive, tuple[float, ...]] = {}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         work = partial(measure, family=family, generated=generated)
         for batch, result in zip(batches, pool.map(work, batches), strict=True):
             found |= result
@@ -236,7 +242,7 @@ def _fit(kind: str, measured: Mapping[Primitive, float]) -> ResourceCost:
         error = residual(line, measured)
         if error.max_relative <= LINEAR_TOLERANCE:
             return ResourceCost(count=line, residual=error)
-    table = _table(grid, [measured[knot] for knot in _knots(kind)])
+    table = rising_table(grid, [measured[knot] for knot in _knots(kind)])
     return ResourceCost(count=table, residual=residual(table, measured))
 
 
@@ -252,17 +258,6 @@ def _line(measured: Mapping[Primitive, float]) -> LinearArea:
     return LinearArea(
         constant=round(float(constant), 4) + 0.0, per_bit=max(0.0, round(float(per_bit), 4))
     )
-
-
-def _table(grid: Grid, counts: list[float]) -> TableArea:
-    """The measured counts; where they fall, the mean of the rising tables just above and below."""
-    above = np.array(counts).reshape(len(grid.sizes), len(grid.widths))
-    below = above[::-1, ::-1]
-    for axis in (0, 1):
-        above = np.maximum.accumulate(above, axis=axis)
-        below = np.minimum.accumulate(below, axis=axis)
-    rows = ((above + below[::-1, ::-1]) / 2).tolist()
-    return TableArea(by=grid.by, sizes=list(grid.sizes), widths=list(grid.widths), areas=rows)
 
 
 def _place(kind: str, size: int, width: int) -> Primitive:

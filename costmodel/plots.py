@@ -1,9 +1,9 @@
-"""Figures of explorations, redrawn from their records."""
+"""Figures of explorations, of the model's errors and of cycles, from their records."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -127,6 +127,43 @@ def _validation_panel(panel: Panel, axes: Axes) -> None:
     )
     axes.set_aspect("equal")
     axes.grid(alpha=0.25, lw=0.5)
+
+
+CAUSES = {
+    "work": "multiply-accumulates",
+    "padding": "padding of tiles",
+    "waits": "waiting for the accumulating adder",
+    "latency": "filling and draining",
+    "stalls": "waiting for weights",
+}
+"""Where cycles go, and how it is called."""
+
+
+def cycles_figure(
+    title: str, panels: Sequence[tuple[str, Mapping[str, Mapping[str, float]]]]
+) -> Figure:
+    """Cycles of each kind of layer by cause (``CAUSES``), a panel for each phase, top first."""
+    rows = [len(bars) for _, bars in panels]
+    size = (9, 1.6 + sum(0.5 + 0.32 * count for count in rows))
+    figure = Figure(figsize=size, layout="constrained")
+    axes_column = figure.subplots(len(panels), 1, squeeze=False, height_ratios=rows)[:, 0]
+    for (name, bars), axes in zip(panels, axes_column, strict=True):
+        start = dict.fromkeys(bars, 0.0)
+        for (cause, label), colour in zip(CAUSES.items(), COLOURS, strict=False):
+            widths = [bar[cause] for bar in bars.values()]
+            if any(any(one[cause] for one in drawn.values()) for _, drawn in panels):
+                axes.barh(list(bars), widths, left=list(start.values()), color=colour, label=label)
+            start = {bar: start[bar] + width for bar, width in zip(bars, widths, strict=True)}
+        axes.invert_yaxis()
+        axes.set_title(name, fontsize=10, loc="left")
+        axes.xaxis.set_major_formatter(FuncFormatter(_short))
+        axes.grid(axis="x", alpha=0.25, lw=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+    axes_column[-1].set_xlabel("cycles")
+    figure.suptitle(title)
+    handles, labels = axes_column[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    return figure
 
 
 def picture(figure: Figure, kind: str) -> bytes:

@@ -1,10 +1,10 @@
 """Area, clock and energy of very many cores at once: the numbers of one core at a time, to the bit.
 
 Cores that differ only in tables L, ports K and reuse D have one *shape*. Of a shape, every part
-depends on one or two of the three: a table and a fetch on whether D > 1, a reduction on L,
-accumulators on L and D, control on few widths. Parts are priced once each, by `costmodel.area`,
-`costmodel.energy` and `costmodel.delay`, and combined by arithmetic that is the same for Python
-integers and for numpy arrays of them, in the same order.
+depends on at most two of the three: a table on whether D > 1, a fetch and conversions on none, a
+reduction on L, accumulators on L and D, control on few widths. Parts are priced once each, by
+`costmodel.area`, `costmodel.energy` and `costmodel.delay`, and combined by arithmetic that is the
+same for Python integers and for numpy arrays of them, in the same order.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ from costmodel.paths import (
 )
 from costmodel.technology import Technology
 from hwgen.config import CoreConfig
-from hwgen.counts import accumulate_counts, control_counts, reduce_counts
+from hwgen.counts import (
+    accumulate_counts,
+    counter_counts,
+    handshake_counts,
+    reduce_counts,
+    tile_index_counts,
+)
 from hwgen.primitive import Counts
-from hwgen.structure import Structure, structure
+from hwgen.structure import COMPONENTS, Structure, structure
 
-CONVERTERS = 3
-"""The last units of a core: conversions, one component."""
 VARIED = ("tables", "ports", "reuse", "name")
 """What does not belong to a shape."""
 _SHAPE = attrgetter(*(name for name in CoreConfig.model_fields if name not in VARIED))
@@ -117,7 +121,7 @@ class Shape:
         if self.technology.energy is not None:
             energy, leakage = self._energy(units, reuse, wait)
         return Prediction(
-            _total(number * prices.area for number, prices in units),
+            _total(number * prices.area for _, number, prices in units),
             self.period_ns(tables, ports, reuse, deep),
             self._get(self._latency, tables, deep),
             wait,
@@ -125,33 +129,39 @@ class Shape:
             leakage,
         )
 
-    def _units(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> list[tuple[Any, Prices]]:
-        """Number of each of `Structure.units`, in their order, and what one of them costs."""
+    def _units(
+        self, tables: Any, ports: Any, reuse: Any, deep: Any
+    ) -> list[tuple[str, Any, Prices]]:
+        """`Structure.units`, in their order, each with what one of them costs."""
         widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
         stages = self._get(self._tile_stages, tables)
         words = self._get(self._words, tables)
         return [
-            (tables, self._prices_at(self._build, deep)),
-            (tables, self._prices_at(self._tables, deep)),
-            (tables * ports, self._prices_at(self._fetch, deep)),
-            (ports, self._prices_at(self._reduce, tables)),
-            (ports, self._prices_at(self._accumulate, words, reuse)),
-            (1, self._prices_at(self._control, *widths, stages, reuse)),
-            (tables * self.mu, self._prices_at(self._inward, deep)),
-            (ports, self._prices_at(self._outward, tables)),
-            (1, self._prices_at(self._shared, deep)),
+            ("build", tables, self._prices_at(self._part, 0, deep)),
+            ("tables", tables, self._prices_at(self._part, 1, deep)),
+            ("fetch", tables * ports, self._prices_at(self._part, 2, 0)),
+            ("reduce", ports, self._prices_at(self._reduce, tables)),
+            ("accumulate", ports, self._prices_at(self._accumulate, words, reuse)),
+            ("control", 1, self._prices_at(self._counters, *widths)),
+            ("control", 1, self._prices_at(self._handshakes, stages, reuse)),
+            ("control", 1, self._prices_at(self._tile_index, widths[1], reuse)),
+            ("convert", tables * self.mu, self._prices_at(self._part, -3, 0)),
+            ("convert", ports, self._prices_at(self._part, -2, 0)),
+            ("convert", 1, self._prices_at(self._part, -1, 0)),
         ]
 
-    def _energy(self, units: list[tuple[Any, Prices]], reuse: Any, wait: int) -> tuple[Any, Any]:
+    def _energy(
+        self, units: list[tuple[str, Any, Prices]], reuse: Any, wait: int
+    ) -> tuple[Any, Any]:
         """fJ per tile and leakage in mW, as `costmodel.energy.core_energy` adds them."""
         cycles = _larger(reuse, wait) / reuse
-        parts, leakage = [], 0.0
-        for number, prices in units:
+        parts: dict[str, Any] = dict.fromkeys(COMPONENTS, 0.0)
+        leakage: Any = 0.0
+        for component, number, prices in units:
             unit = UnitEnergy(prices.tile_fj, prices.block_fj, prices.clock_fj)
-            parts.append(number * unit.of_tile(reuse, cycles))
+            parts[component] = parts[component] + number * unit.of_tile(reuse, cycles)
             leakage = leakage + number * prices.leakage_nw
-        first = len(parts) - CONVERTERS
-        return _total([*parts[:first], _total(parts[first:])]), leakage * 1e-6
+        return _total(parts.values()), leakage * 1e-6
 
     def period_ns(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
         """Longest stage; None without unit delays."""
@@ -173,25 +183,20 @@ class Shape:
 
     def _get(self, price: Callable[..., Any], *axes: Any) -> Any:
         """``price`` at ``axes``; each combination of values is priced once."""
-        if not any(isinstance(axis, np.ndarray) for axis in axes):
-            key = (price, *axes)
-            found = self._known.get(key)
-            if found is None:
-                found = self._known[key] = price(*axes)
-            return found
-        return _look(lambda *values: self._get(price, *values), *axes)
+        if _any_array(axes):
+            return _look(lambda *values: self._get(price, *values), *axes)
+        key = (price, *axes)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = price(*axes)
+        return found
 
     def _prices_at(self, price: Callable[..., Prices], *axes: Any) -> Prices:
         """`Prices` of one unit, or arrays of them."""
-        if not any(isinstance(axis, np.ndarray) for axis in axes):
-            prices: Prices = self._get(price, *axes)
-            return prices
-        found = _look(lambda *values: self._get(price, *values), *axes)
+        found = self._get(price, *axes)
+        if isinstance(found, Prices):
+            return found
         return Prices(*(found[..., place] for place in range(len(Prices._fields))))
-
-    def _unit(self, place: int, spec: Structure) -> Prices:
-        unit = spec.units[place]
-        return self._price(unit.component, unit.counts)
 
     def _price(self, component: str, counts: Counts) -> Prices:
         technology = self.technology
@@ -201,14 +206,10 @@ class Shape:
         energy = unit_energy(component, counts, technology, self.activity)
         return Prices(area, *energy, unit_leakage_nw(component, counts, technology))
 
-    def _build(self, deep: int) -> Prices:
-        return self._unit(0, self.structure(1, 1, 1 + deep))
-
-    def _tables(self, deep: int) -> Prices:
-        return self._unit(1, self.structure(1, 1, 1 + deep))
-
-    def _fetch(self, deep: int) -> Prices:
-        return self._unit(2, self.structure(1, 1, 1 + deep))
+    def _part(self, place: int, deep: int) -> Prices:
+        """Of the unit at a place of `Structure.units` for which at most D > 1 matters."""
+        unit = self.structure(1, 1, 1 + deep).units[place]
+        return self._price(unit.component, unit.counts)
 
     def _reduce(self, tables: int) -> Prices:
         spec = self.structure(tables, 1, 1).reduce
@@ -225,15 +226,6 @@ class Shape:
         spec = self.structure(tables, 1, reuse).accumulate
         return self._priced("accumulate", spec, accumulate_counts)
 
-    def _inward(self, deep: int) -> Prices:
-        return self._unit(6, self.structure(1, 1, 1 + deep))
-
-    def _outward(self, tables: int) -> Prices:
-        return self._unit(7, self.structure(tables, 1, 1))
-
-    def _shared(self, deep: int) -> Prices:
-        return self._unit(8, self.structure(1, 1, 1 + deep))
-
     def _in_tile_bits(self, tables: int) -> int:
         return (-(-self.core.max_in_features // (tables * self.mu))).bit_length()
 
@@ -243,15 +235,24 @@ class Shape:
     def _tile_stages(self, tables: int) -> int:
         return self.structure(tables, 1, 1).control.tile_stages
 
-    def _control(self, in_bits: int, out_bits: int, stages: int, reuse: int) -> Prices:
-        control = self.structure(1, 1, reuse).control
-        spec = replace(control, in_tile_bits=in_bits, out_tile_bits=out_bits, tile_stages=stages)
-        return self._priced("control", spec, control_counts)
+    def _counters(self, in_bits: int, out_bits: int) -> Prices:
+        control = self.structure(1, 1, 1).control
+        spec = replace(control, in_tile_bits=in_bits, out_tile_bits=out_bits)
+        return self._priced("control", spec, counter_counts)
+
+    def _handshakes(self, stages: int, reuse: int) -> Prices:
+        spec = replace(self.structure(1, 1, reuse).control, tile_stages=stages)
+        return self._priced("control", spec, handshake_counts)
+
+    def _tile_index(self, out_bits: int, reuse: int) -> Prices:
+        spec = replace(self.structure(1, 1, reuse).control, out_tile_bits=out_bits)
+        return self._priced("control", spec, tile_index_counts)
 
     def _priced(self, component: str, spec: Any, counts: Callable[[Any], Counts]) -> Prices:
-        if spec not in self._prices:
-            self._prices[spec] = self._price(component, counts(spec))
-        return self._prices[spec]
+        found = self._prices.get((counts, spec))
+        if found is None:
+            found = self._prices[counts, spec] = self._price(component, counts(spec))
+        return found
 
     def _latency(self, tables: int, deep: int) -> int:
         return self.structure(tables, 1, 1 + deep).latency
@@ -306,7 +307,7 @@ def _total(numbers: Iterable[Any]) -> Any:
 
 def _look(price: Callable[..., Any], *axes: Any) -> Any:
     """``price`` at every combination of the values of ``axes`` that broadcasting makes."""
-    if not any(isinstance(axis, np.ndarray) for axis in axes):
+    if not _any_array(axes):
         return price(*axes)
     arrays = [np.asarray(axis) for axis in axes]
     places: list[Any] = []
@@ -319,6 +320,10 @@ def _look(price: Callable[..., Any], *axes: Any) -> Any:
     table = np.array([price(*point) for point in product(*values)])
     table = table.reshape(*shape, *table.shape[1:])
     return table[tuple(places)]
+
+
+def _any_array(axes: Iterable[Any]) -> bool:
+    return np.ndarray in map(type, axes)  # Faster than any(); one core asks two dozen times.
 
 
 def _larger(a: Any, b: Any) -> Any:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -192,7 +192,7 @@ def synthesise(
         texts += [FORMAT, str(timing and conditions)]
     key = cache_key(texts, source, [library.digest for library in libraries])
     cached = cache_dir() / "synth" / f"{key}.json"
-    if use_cache and (hit := _read_cached(cached)) is not None:
+    if use_cache and (hit := read_cached(Synthesis, cached)) is not None:
         return hit
     with tempfile.TemporaryDirectory(prefix="hwgen-synth-") as name:
         folder = Path(name)
@@ -386,9 +386,12 @@ def cache_key(texts: list[str], source: str, libraries: Sequence[bytes] = ()) ->
     return digest.hexdigest()[:32]
 
 
-def _read_cached(path: Path) -> Synthesis | None:
+ResultT = TypeVar("ResultT", bound=Strict)
+
+
+def read_cached(model: type[ResultT], path: Path) -> ResultT | None:
     """The result in ``path``; None if there is none that can be read."""
     try:
-        return Synthesis.model_validate_json(path.read_bytes())
+        return model.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None

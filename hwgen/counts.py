@@ -114,49 +114,67 @@ def accumulate_counts(spec: AccumulateSpec | FloatAccumulateSpec) -> Counts:
     return counts
 
 
-def control_counts(spec: ControlSpec) -> Counts:
-    """Counters, handshakes, tags: adders and registers exact, comparators and gates as written."""
-    inner, outer, index = spec.in_tile_bits, spec.out_tile_bits, spec.index_bits
+def counter_counts(spec: ControlSpec) -> Counts:
+    """Control, first of three parts: counters of n-tiles, tokens and tiles of outputs.
+
+    Adders and registers exact, comparators and gates as written; so are the other two.
+    """
+    inner, outer = spec.in_tile_bits, spec.out_tile_bits
     counts: Counts = Counter()
-
-    def add(kind: str, width: int, fan_in: int = 0, number: int = 1) -> None:
-        if width and number:
-            counts[Primitive(kind, width, fan_in)] += number
-
     for width in (inner, TOKEN_BITS, outer):  # in_tile + 1, tokens_left - 1, tiles_left - reuse
-        add("adder", width)
+        _add(counts, "adder", width)
     for width in (inner, inner, TOKEN_BITS, outer):  # first, last n-tile, last token, last block
-        add("equal", width)
-    add("mux", TOKEN_BITS, 2)
-    add("mux", outer, 3)
-    add("and_row", inner)
-    add("register_enable", inner + 2 * outer + TOKEN_BITS)  # in_tiles, out_tiles, *_left
-    add("register_enable_reset", inner)  # in_tile
-    stages = spec.tile_stages + spec.add_stages
-    add("register_enable_reset", 1, number=2 + spec.build_stages + stages)  # valid bits
-    add("register_enable", 1)  # sums_last
-    add("register_enable", 3 + index, number=spec.tile_stages)  # tags
-    add("register_enable", 2 + index, number=spec.add_stages)  # tags, without the first n-tile's
-    add("gate", 12 + 3 * spec.build_stages + 2 * stages)
-    if spec.add_stages:
-        add("register_enable_reset", spec.wait_bits)  # wait_left
-        add("adder", spec.wait_bits)  # wait_left - 1
-        add("equal", spec.wait_bits)
-        add("mux", spec.wait_bits, 2)
-        add("gate", 3)
-        if spec.reuse > 1:
-            add("equal", index + 1, number=min(spec.add_stages, spec.reuse))
-    if spec.special:
-        add("register_enable", 1, number=2 + spec.build_stages + spec.tile_stages)
-        add("gate", 2)
-        add("register_enable", spec.exponent_bits, number=2 + spec.build_stages + spec.tile_stages)
-        add("equal", spec.exponent_bits)
-    if spec.reuse > 1:
-        add("adder", index + 1)  # tile_index + 1
-        add("equal", index + 1)
-        add("equal", max(index + 1, outer))
-        add("equal", index, number=spec.reuse)  # write enables
-        add("gate", spec.reuse + 1)
-        add("and_row", index)
-        add("register_enable_reset", index)  # tile_index
+        _add(counts, "equal", width)
+    _add(counts, "mux", TOKEN_BITS, 2)
+    _add(counts, "mux", outer, 3)
+    _add(counts, "and_row", inner)
+    _add(counts, "register_enable", inner + 2 * outer + TOKEN_BITS)  # in_tiles, out_tiles, *_left
+    _add(counts, "register_enable_reset", inner)  # in_tile
     return counts
+
+
+def handshake_counts(spec: ControlSpec) -> Counts:
+    """Control, second part: valid bits, what goes along with each tile, waiting for sums."""
+    index, stages = spec.index_bits, spec.tile_stages + spec.add_stages
+    counts: Counts = Counter()
+    _add(counts, "register_enable_reset", 1, number=2 + spec.build_stages + stages)  # valid bits
+    _add(counts, "register_enable", 1)  # sums_last
+    _add(counts, "register_enable", 3 + index, number=spec.tile_stages)  # tags
+    _add(counts, "register_enable", 2 + index, number=spec.add_stages)  # without the first n-tile's
+    _add(counts, "gate", 12 + 3 * spec.build_stages + 2 * stages)
+    if spec.add_stages:
+        _add(counts, "register_enable_reset", spec.wait_bits)  # wait_left
+        _add(counts, "adder", spec.wait_bits)  # wait_left - 1
+        _add(counts, "equal", spec.wait_bits)
+        _add(counts, "mux", spec.wait_bits, 2)
+        _add(counts, "gate", 3)
+        if spec.reuse > 1:
+            _add(counts, "equal", index + 1, number=min(spec.add_stages, spec.reuse))
+    if spec.special:
+        along = 2 + spec.build_stages + spec.tile_stages
+        _add(counts, "register_enable", 1, number=along)
+        _add(counts, "gate", 2)
+        _add(counts, "register_enable", spec.exponent_bits, number=along)
+        _add(counts, "equal", spec.exponent_bits)
+    return counts
+
+
+def tile_index_counts(spec: ControlSpec) -> Counts:
+    """Control, third part: the tile of the block, where a block has more than one."""
+    index, outer = spec.index_bits, spec.out_tile_bits
+    counts: Counts = Counter()
+    if spec.reuse > 1:
+        _add(counts, "adder", index + 1)  # tile_index + 1
+        _add(counts, "equal", index + 1)
+        _add(counts, "equal", max(index + 1, outer))
+        _add(counts, "equal", index, number=spec.reuse)  # write enables
+        _add(counts, "gate", spec.reuse + 1)
+        _add(counts, "and_row", index)
+        _add(counts, "register_enable_reset", index)  # tile_index
+    return counts
+
+
+def _add(counts: Counts, kind: str, width: int, fan_in: int = 0, number: int = 1) -> None:
+    """Count ``number`` more; none of width 0."""
+    if width and number:
+        counts[Primitive(kind, width, fan_in)] += number

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from hwgen.config import HwgenError
+from hwgen.config import ConfigError, HwgenError
 
 
 def write_atomically(files: dict[Path, str | bytes]) -> None:
@@ -42,3 +42,11 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def check_figure(path: Path) -> None:
+    """ConfigError for a file that is no picture, or in no folder."""
+    if path.suffix not in (".png", ".svg"):
+        raise ConfigError(f"--figure: should end in .png or .svg, not {path.name!r}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--figure: {path.parent} should be a folder; make it")

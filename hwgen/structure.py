@@ -11,10 +11,12 @@ from hwgen.config import CoreConfig
 from hwgen.counts import (
     accumulate_counts,
     build_counts,
-    control_counts,
+    counter_counts,
     fetch_counts,
+    handshake_counts,
     reduce_counts,
     table_counts,
+    tile_index_counts,
 )
 from hwgen.dag import sum_dag
 from hwgen.fixedspec import FromFixedSpec, ToFixedSpec
@@ -200,7 +202,9 @@ class Structure:
             Units("fetch", tables * ports, fetch_counts(self.fetch)),
             Units("reduce", ports, reduce_counts(self.reduce)),
             Units("accumulate", ports, accumulate_counts(self.accumulate)),
-            Units("control", 1, control_counts(self.control)),
+            Units("control", 1, counter_counts(self.control)),
+            Units("control", 1, handshake_counts(self.control)),
+            Units("control", 1, tile_index_counts(self.control)),
             *self._converters(),
         )
 

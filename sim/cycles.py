@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from hwgen.structure import Structure
@@ -60,13 +61,81 @@ def _at_least(size: Any, wait: Any) -> Any:
     return size + (wait > size) * (wait - size)
 
 
-def total_cycles(structure: Structure, runs: Iterable[Run]) -> int:
+def total_cycles(
+    structure: Structure, runs: Sequence[Run], beat_cycles: Fraction | None = None
+) -> int:
     """Cycles of queued runs, from the edge that takes the first command to the last result's.
 
     Both edges included; every stream offered from the command on, none stalling. Runs follow
-    each other without a gap, so that the latency counts once.
+    each other without a gap, so that the latency counts once. ``beat_cycles``: the weight stream
+    is limited, as in `weight_stalls`.
     """
-    return sum(steady_cycles(structure, run) for run in runs) + structure.latency
+    cycles = sum(steady_cycles(structure, run) for run in runs) + structure.latency
+    return cycles if beat_cycles is None else cycles + weight_stalls(structure, runs, beat_cycles)
+
+
+def beat_bits(structure: Structure) -> int:
+    """Bits of a beat of the weight stream."""
+    config = structure.config
+    return config.tables * config.ports * config.weight_bits
+
+
+def weight_stalls(structure: Structure, runs: Iterable[Run], beat_cycles: Fraction) -> int:
+    """Cycles for which queued runs wait for a weight stream of limited bandwidth.
+
+    beat_cycles: bits of a beat per bits that come each cycle. Beat j of the stream, counted through
+    all tokens and runs, can move ⌈(j + 1) · beat_cycles⌉ cycles after the edge that takes the first
+    command, not before.
+
+    Unstalled, the core asks for beat j in cycle k + G(j), k being the build's latency. Stalls only
+    ever add up, to the largest lag ``⌈(j + 1) · beat_cycles⌉ - G(j)`` over all beats, less k.
+    Within a block G grows by one per tile and by max(D_b, R) per n-tile, so that the lag is linear
+    in each loop's counter, and its largest value belongs to the first or last turn of each.
+    """
+    fill, drain = beat_cycles.numerator, beat_cycles.denominator
+    lag = peak = 0  # Of the run's first beat, and the largest so far: in cycles, times ``drain``.
+    for at, run in enumerate(runs):
+        shape = (
+            in_tiles(structure, run),
+            out_tiles(structure, run),
+            structure.config.reuse,
+            structure.accumulator_latency,
+        )
+        rise, highest = token_lags(*shape, fill, drain)
+        highest = lag + max(0, (run.tokens - 1) * int(rise)) + int(highest)
+        peak = max(peak, highest) if at else highest
+        lag += run.tokens * int(rise)
+    first_key = max(1, structure.control.build_stages)
+    return max(0, -(-(peak + fill) // drain) - first_key)
+
+
+def token_lags(
+    in_tiles: Any, out_tiles: Any, reuse: Any, wait: Any, fill: Any, drain: Any
+) -> tuple[Any, Any]:
+    """How far a token's weight stream falls behind: over the whole token, and at most within it.
+
+    In cycles times ``drain``; a beat takes ``fill / drain`` cycles to arrive. Negative where the
+    stream gets ahead. Integers, or arrays of them that broadcast.
+    """
+
+    def block(tiles: Any) -> tuple[Any, Any]:
+        width = _at_least(tiles, wait)
+        whole = in_tiles * tiles * fill - ((in_tiles - 1) * width + tiles) * drain
+        across = _positive((in_tiles - 1) * (tiles * fill - width * drain))
+        return whole, across + _positive((tiles - 1) * (fill - drain))
+
+    full, rest = out_tiles // reuse, out_tiles % reuse
+    (rise, within), (rise_rest, within_rest) = block(reuse), block(rest)
+    highest = _positive((full - 1) * rise) + within
+    highest_rest = full * rise + within_rest
+    highest = highest + (full == 0) * (highest_rest - highest)
+    either = highest + (highest_rest > highest) * (highest_rest - highest)
+    highest = highest + (rest > 0) * (either - highest)
+    return full * rise + (rest > 0) * rise_rest, highest
+
+
+def _positive(value: Any) -> Any:
+    return value * (value > 0)
 
 
 @dataclass(frozen=True)

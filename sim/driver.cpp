@@ -78,6 +78,8 @@ struct Job {
     uint64_t command_bytes, acts_bytes, keys_bytes, sums_bytes;  // of one beat
     uint64_t seed;            // of stalls and of the registers' contents at start
     uint32_t stall_commands, stall_acts, stall_keys, stall_sums;  // percent of cycles
+    uint64_t fill, drain;     // key beat j can move ceil((j + 1) * fill / drain) cycles after the first
+                              // command, not before; fill 0: from the start
     uint64_t patience;        // cycles without a transfer after which to give up
     uint64_t idle;            // cycles to wait for strays at the end
     // Results.
@@ -114,6 +116,8 @@ int core_run(Job* job) {
     uint64_t command_run = 0, acts_run = 0, keys_run = 0;
     uint64_t acts_token = 0, acts_block = 0, acts_beat = 0, keys_token = 0, keys_beat = 0;
     bool command_offered = false, acts_offered = false, keys_offered = false;
+    uint64_t keys_moved = 0;
+    bool commanded = false;
     uint64_t taken = 0, received = 0, strays = 0, first = 0, last = 0, quiet = 0, cycle = 0;
     Clock::duration copying{};
 
@@ -130,7 +134,9 @@ int core_run(Job* job) {
             put(PORT(acts, payload), job->acts + beat * job->acts_bytes);
             acts_offered = true;
         }
-        if (!keys_offered && keys_run < job->n_runs && !random.chance(job->stall_keys)) {
+        const bool arrived = job->fill == 0 ||
+            (commanded && (cycle - first) * job->drain >= (keys_moved + 1) * job->fill);
+        if (!keys_offered && keys_run < job->n_runs && arrived && !random.chance(job->stall_keys)) {
             const Run& run = job->runs[keys_run];
             put(PORT(keys, payload), job->keys + (run.keys + keys_beat) * job->keys_bytes);
             keys_offered = true;
@@ -157,7 +163,7 @@ int core_run(Job* job) {
                 ++strays;
             }
         }
-        if (command_moves && command_run == 0) first = cycle;
+        if (command_moves && command_run == 0) first = cycle, commanded = true;
         core->clk = 1;
         core->eval();
         if (command_moves) {
@@ -177,6 +183,7 @@ int core_run(Job* job) {
         }
         if (keys_moves) {
             keys_offered = false;
+            ++keys_moved;
             const Run& run = job->runs[keys_run];
             if (++keys_beat == run.tiles) {
                 keys_beat = 0;

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 MAX_BITS = 16
 TRITS_PER_BYTE = 5
 BYTE_CODES = 3**TRITS_PER_BYTE
+WEIGHT_BLOCK = 1 << 18
+"""Weights converted at once, so that they stay in cache."""
 
 
 def matmul(acts: ArrayLike, weights: ArrayLike) -> NDArray[np.int64]:
@@ -29,7 +31,12 @@ def matmul(acts: ArrayLike, weights: ArrayLike) -> NDArray[np.int64]:
     """
     a, w = _operands(acts, weights)
     dtype = _exact_dtype(a, w)
-    return (a.astype(dtype) @ w.astype(dtype).T).astype(np.int64, copy=False)
+    a = a.astype(dtype)
+    out = np.empty((len(a), len(w)), np.int64)
+    step = max(1, WEIGHT_BLOCK // w.shape[1])
+    for first in range(0, len(w), step):
+        out[:, first : first + step] = a @ w[first : first + step].astype(dtype).T
+    return out
 
 
 def ternary_matmul(acts: ArrayLike, weights: ArrayLike) -> NDArray[np.int64]:

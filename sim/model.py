@@ -64,6 +64,8 @@ def library(verilog: str, top: str, *, cache: bool = True) -> Path:
     with lock(folder / f"{key}.lock"):
         if cache and target.exists():  # Another process built it meanwhile.
             return target
+        for left in folder.glob(f"{key}.*/"):  # By a process that was killed: the lock is ours.
+            shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=folder) as work:
             built = _build(verilog, top, Path(work))
             built.replace(target)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,16 @@ class _Job(ctypes.Structure):
         *((f"stall_{name}", ctypes.c_uint32) for name in ("commands", "acts", "keys", "sums")),
         *(
             (name, ctypes.c_uint64)
-            for name in ("patience", "idle", "cycles", "received", "strays", "leftover")
+            for name in (
+                "fill",
+                "drain",
+                "patience",
+                "idle",
+                "cycles",
+                "received",
+                "strays",
+                "leftover",
+            )
         ),
         ("copy_seconds", ctypes.c_double),
     ]
@@ -179,9 +190,15 @@ class CoreModel:
         )
 
     def run(
-        self, work: Sequence[Work] | Packed, stalls: Stalls | None = None, seed: int = 0
+        self,
+        work: Sequence[Work] | Packed,
+        stalls: Stalls | None = None,
+        seed: int = 0,
+        beat_cycles: Fraction | None = None,
     ) -> Result:
         """Play ``work`` through the core as queued commands and return every output.
+
+        beat_cycles: of a weight stream of limited bandwidth, as `sim.cycles.weight_stalls` has it.
 
         ModelError if results are missing or too many, input is left over, or ``last`` is wrong.
         """
@@ -205,7 +222,9 @@ class CoreModel:
             stall_acts=stalls.acts,
             stall_keys=stalls.keys,
             stall_sums=stalls.sums,
-            patience=PATIENCE,
+            fill=0 if beat_cycles is None else beat_cycles.numerator,
+            drain=1 if beat_cycles is None else beat_cycles.denominator,
+            patience=PATIENCE if beat_cycles is None else PATIENCE + math.ceil(beat_cycles),
             idle=IDLE,
         )
         started = time.perf_counter()

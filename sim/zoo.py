@@ -42,6 +42,9 @@ class Model(Strict):
         Literal["hwgen.model/1"], Field(description="version of this file's meaning")
     ] = "hwgen.model/1"
     name: Annotated[str, Field(min_length=1, description="as published")]
+    aliases: Annotated[
+        list[str], Field(description="other names that it is called by, beside the file's")
+    ] = Field(default_factory=list)
     source: Annotated[str, Field(min_length=1, description="where the sizes come from")]
     hidden: Annotated[int, Field(ge=1, description="width of the residual stream")]
     ffn: Annotated[int, Field(ge=1, description="width of the feed-forward network")]
@@ -88,7 +91,22 @@ def model_names() -> tuple[str, ...]:
 
 
 def load_model(name: str) -> Model:
-    """A model of the zoo; ConfigError with the known names for another one."""
-    if name not in model_names():
-        raise ConfigError(f"model: should be one of {', '.join(model_names())}, not {name!r}")
-    return load(Model, FOLDER / f"{name}.yaml")
+    """A model of the zoo by its file's name or an alias; ConfigError for another name."""
+    found = find_model(name)
+    if found is None:
+        raise ConfigError(unknown_model(name))
+    return found
+
+
+def find_model(name: str) -> Model | None:
+    """A model of the zoo by its file's name or an alias; None for another name."""
+    if name in model_names():
+        return load(Model, FOLDER / f"{name}.yaml")
+    models = (load(Model, FOLDER / f"{file}.yaml") for file in model_names())
+    return next((model for model in models if name in model.aliases), None)
+
+
+def unknown_model(name: str) -> str:
+    """The error for a name that no model has."""
+    known = ", ".join(model_names())
+    return f"model: should be a checkpoint or one of {known}, not {name!r}"

@@ -1,10 +1,15 @@
-"""Cache folders of a test's or a module's own, so that what is tested is done, not remembered."""
+"""Cache folders of a test's or a module's own, so that what is tested is done, not remembered; and
+the command line."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+import hwgen.cli
 
 
 @pytest.fixture
@@ -19,3 +24,32 @@ def module_cache(tmp_path_factory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+CORE = "kind: lut\nmu: 2\ntables: 3\nports: 2\nmax_in_features: 512\nmax_out_features: 512\n"
+
+
+class Outcome:
+    """Exit code and what was printed."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def hwgen_cli(monkeypatch, capsys, tmp_path):
+    """Runs the command line in an empty folder that holds core.yaml."""
+    monkeypatch.chdir(tmp_path)
+    Path("core.yaml").write_text(CORE)
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["hwgen", *map(str, arguments)])
+        try:
+            hwgen.cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err)
+
+    return run

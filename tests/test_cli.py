@@ -23,36 +23,10 @@ from hwgen.comparison import CompareConfig
 from hwgen.config import ConfigError, CoreConfig
 from hwgen.flow.verify import Verification
 from sim.checkpoints import pack_rows
+from tests.conftest import CORE
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "examples" / "digits"
-CORE = "kind: lut\nmu: 2\ntables: 3\nports: 2\nmax_in_features: 512\nmax_out_features: 512\n"
-
-
-class Outcome:
-    """Exit code and what was printed."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def hwgen_cli(monkeypatch, capsys, tmp_path):
-    """Runs the command line in an empty folder that holds core.yaml."""
-    monkeypatch.chdir(tmp_path)
-    Path("core.yaml").write_text(CORE)
-
-    def run(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["hwgen", *map(str, arguments)])
-        try:
-            hwgen.cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return Outcome(code, printed.out, printed.err)
-
-    return run
 
 
 def test_generate_writes_both_files_and_prints_the_folder(hwgen_cli):
@@ -294,7 +268,7 @@ MISTAKES = {
     ),
     "unknown schema": (
         ("schema", "cores"),
-        "hwgen: error: schema: should be one of core, sweep, compare, not 'cores'",
+        "hwgen: error: schema: should be one of core, sweep, compare, system, not 'cores'",
     ),
 }
 
@@ -586,8 +560,12 @@ def test_version(hwgen_cli):
             ["validate", "generic", "--figure", "none/errors.png"],
             "--figure: none should be a folder; make it",
         ),
+        (
+            ["validate", "generic", "--markdown", "--json"],
+            "--markdown: should stand without --json",
+        ),
     ],
-    ids=["most_cells", "energy", "figure", "folder"],
+    ids=["most_cells", "energy", "figure", "folder", "markdown"],
 )
 def test_wrong_requests_of_calibrate_and_validate(arguments, message):
     done = CliRunner().invoke(app, arguments)
@@ -600,4 +578,9 @@ def test_validate_prints_json_alone(tmp_path):
     done = CliRunner().invoke(app, ["validate", "generic", "--json", "--figure", str(figure)])
     (found,) = json.loads(done.stdout)
     assert (found["technology"], found["recomputed"]) == ("generic", 0)
-    assert figure.read_text(encoding="utf-8").startswith("<?xml")
+    text = figure.read_text(encoding="utf-8")
+    assert text.startswith("<?xml")
+    for judgement in found["judgements"]:  # The figure shows our own model alone.
+        everything = judgement["errors"][-1]
+        title = f"{everything['cores']} cores, mean error {everything['mean']:.1%}"
+        assert (title in text) == (judgement["model"] == "hwgen")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from costmodel import delay
 from costmodel.calibrate_delay import PROBES, _measure
@@ -173,6 +174,21 @@ def test_arrays_of_sizes_give_the_same_delays():
     unit = UnitDelay(method="by hand", sizes=[1, 2, 16, 300, 4096], delays_ns=[0, 0.1, 0.3, 2, 7])
     one_by_one = [unit.delay_ns(int(size)) for size in sizes]
     assert along(unit.sizes, unit.delays_ns, sizes).tolist() == one_by_one
+
+
+@pytest.mark.parametrize(
+    ("sizes", "delays", "message"),
+    [
+        ([1, 1], [0.1, 0.2], "sizes: should rise, not [1, 1]"),
+        ([2, 1], [0.1, 0.2], "sizes: should rise, not [2, 1]"),
+        ([1, 2], [0.1], "delays_ns: should be one for each size"),
+    ],
+    ids=["equal", "falling", "missing"],
+)
+def test_faulty_delays(sizes, delays, message):
+    with pytest.raises(ValidationError) as error:
+        UnitDelay(method="by hand", sizes=sizes, delays_ns=delays)
+    assert message in str(error.value)
 
 
 def test_without_delays_there_is_no_period():

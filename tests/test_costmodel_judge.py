@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from costmodel.judge import judge
+from hwgen.cli.markdown import validation_markdown
+from hwgen.flow.validate import Judgement, Validation
 
 TABLE = pd.DataFrame(
     {
@@ -45,3 +47,26 @@ def test_a_missing_number_is_an_error(column):
         judge(table, "area_ge")
     with pytest.raises(ValueError, match="every core needs"):
         judge(TABLE.iloc[:0], "area_ge")
+
+
+def test_errors_as_markdown_by_hand():
+    area = Judgement("area", "hwgen", "ge", judge(TABLE, "area_ge"), 0, TABLE)
+    paper = Judgement("area", "paper", "um2", judge(TABLE[4:], "area_ge"), 4, TABLE)
+    large = TABLE.assign(group=["large"] + ["outside"] * 5)
+    delay = Judgement("delay", "hwgen", "ns", judge(large, "area_ge"), 0, large)
+    lines = validation_markdown(
+        [Validation("a", [area, paper], 0, 0, []), Validation("b", [delay], 0, 0, [])]
+    )
+    # Ranks 3 4 5 6 1 2 against 2.5 4 5 6 2.5 1 of all six cores.
+    assert list(lines) == [
+        "| technology | prediction | inside the training range | outside it | rank correlation |",
+        "| --- | --- | --- | --- | --- |",
+        "| `a` | area, gate equivalents | 4: 7.5 %, 15 % | 2: 25.0 %, 50 % | 0.899 |",
+        "|  | area, µm², by the paper's unit costs |  | 2: 25.0 %, 50 % |  |",
+        "| `b` | clock period, ns |  | 5: 14.0 %, 50 %; large 1: 10.0 %, 10 % | 0.899 |",
+        "",
+        "The worst cores of each:",
+        "",
+        "- `a`: area, gate equivalents: e -50 %, c +15 %, a +10 %, b -5 %, d +0 %",
+        "- `b`: clock period, ns: e -50 %, c +15 %, a +10 %, b -5 %, d +0 %",
+    ]

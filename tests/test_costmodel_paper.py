@@ -38,6 +38,34 @@ def test_one_core_by_hand():
     assert area.by_component["control"] == 0
 
 
+def test_products_by_hand():
+    """int4: 6 products of 4 rows, the first no adder; 3 reductions; 3 accumulators."""
+    spec = structure(CoreConfig(kind="multiplier", act="int4", tables=2, ports=3, mu=1))
+    assert (spec.reduce.word_bits, spec.accumulate.sum_bits) == (9, 23)  # 2^15 products of 64.
+    found = uncorrected(spec, load_technology("generic"))
+    assert found["fetch"] == pytest.approx(6 * 3 * 4 * per_bit("adder"))
+    assert found["reduce"] == pytest.approx(3 * 9 * per_bit("adder"))
+    expected = 3 * 23 * (per_bit("adder") + per_bit("register"))
+    assert found["accumulate"] == pytest.approx(expected)
+
+
+def test_rounding_adders_are_their_own_unit():
+    """fp16, µ = 2, D = 2: a sum and a difference a table, and what holds the activations."""
+    technology = load_technology("generic")
+    config = CoreConfig(
+        kind="lut", act="fp16", arith="float", mu=2, tables=3, ports=5, reuse=2, max_in_features=64
+    )
+    found = uncorrected(structure(config), technology)
+    adder = technology.unit_area(Primitive("fp_add_fp16", 16, 1))
+    assert found["build"] == pytest.approx(3 * 2 * adder)
+    assert found["tables"] == pytest.approx(3 * 2 * 16 * per_bit("register"))
+    assert found["fetch"] == pytest.approx(3 * 5 * 3 * 16 * per_bit("mux", 2))
+    assert found["reduce"] == pytest.approx(5 * 2 * adder)
+    # Two accumulators, one selected, and the output.
+    held = 16 * (per_bit("mux", 2) + 3 * per_bit("register"))
+    assert found["accumulate"] == pytest.approx(5 * (adder + held))
+
+
 def test_coefficient_is_that_of_least_squares():
     assert fit_gamma([1.0, 2.0], [2.0, 4.0]) == 2.0
     assert fit_gamma([1.0, 1.0], [1.0, 2.0]) == 1.2  # Minimum of (γ - 1)² + (γ/2 - 1)².

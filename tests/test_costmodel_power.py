@@ -142,6 +142,60 @@ def test_a_register_that_holds_costs_what_its_state_says(tmp_path):
     assert found.energy.switching_fj == found.energy.combinational_fj == 0
 
 
+TIMING = "".join(
+    f'timing () {{ related_pin : "{pin}"; timing_sense : negative_unate; {DELAYS} }}'
+    for pin in "ABE"
+)
+# At pin A 1 fJ in one state of the others, 2 in another; at Y 4 fJ by A and 8 by B.
+NAND = f"""
+cell (ND) {{ area : 2; cell_leakage_power : 5;
+  pin (A) {{ direction : input; capacitance : 0.002;
+    {passive(0.001, 0.001, "B & !E")} {passive(0.002, 0.002, "!B")} }}
+  pin (B) {{ direction : input; capacitance : 0.002; }}
+  pin (E) {{ direction : input; capacitance : 0.002; }}
+  pin (Y) {{ direction : output; function : "!(A & B & E)";
+    {TIMING}
+    internal_power () {{ related_pin : "A"; when : "B";
+      {pair("energy", *2 * ["0.004, 0.004, 0.004, 0.004"])} }}
+    internal_power () {{ related_pin : "B"; {pair("energy", *2 * ["0.008, 0.008, 0.008, 0.008"])} }}
+  }} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("enable", "toggles", "expected"),
+    [
+        # P(B & !E) is 1/4 · 1/4, P(!B) 3/4; A has 6/4 of the output's cause, B 2.
+        (4, {2: 6, 3: 2, 4: 0, 5: 4}, 6 * (1 / 16 + 2 * 3 / 4) + 4 * (1.5 * 4 + 2 * 8) / 3.5),
+        ("1", {2: 6, 3: 2, 5: 4}, 6 * 2 * 3 / 4 + 4 * (1.5 * 4 + 2 * 8) / 3.5),
+        ("0", {2: 6, 3: 2, 5: 4}, 6 * (1 / 4 + 2 * 3 / 4) + 4 * (1.5 * 4 + 2 * 8) / 3.5),
+        (4, {2: 0, 3: 0, 4: 1, 5: 4}, 4 * (4 + 8) / 2),
+    ],
+    ids=["independent_pins", "tied_high", "tied_low", "no_cause_toggles"],
+)
+def test_states_and_causes_by_hand(enable, toggles, expected, tmp_path):
+    files = library(tmp_path, cells=INVERTER + NAND)
+    pins = {"A": [2], "B": [3], "E": [enable], "Y": [5]}
+    inputs = {"a": 2, "b": 3} | ({"e": 4} if enable == 4 else {})
+    ports = {name: {"direction": "input", "bits": [bit]} for name, bit in inputs.items()}
+    module = {"ports": ports, "cells": {"u": {"type": "ND", "connections": pins}}}
+    text = json.dumps({"creator": "test", "modules": {"top": module}}, indent=2)
+    netlist = read_netlist(text, "top", read_liberty(files))
+    high = {2: 0.5, 3: 0.25, 4: 0.75, 5: 0.9}
+    seen = Activity(
+        np.array([float(toggles[bit]) for bit in netlist.bits]),
+        np.array([high[bit] for bit in netlist.bits]),
+        CYCLES,
+    )
+    found = power(netlist, seen, CONDITIONS, files)
+    assert found.energy.combinational_fj == pytest.approx(expected)
+    assert found.energy.sequential_fj == found.energy.clock_fj == 0
+    # Half of C·V² is 2 fJ per fF: pins of 2 fF, nothing at the output.
+    inner = sum(toggles[bit] * 2 * 2 for bit in inputs.values())
+    assert found.energy.switching_fj == pytest.approx(inner)
+    assert found.leakage_nw == 5
+
+
 def test_units_scale_everything(tmp_path):
     """The same numbers in fF and mV mean other energies: fF·mV² instead of pF·V²."""
     files = library(tmp_path, HEAD.replace("(1, pf)", "(1, ff)").replace('"1V"', '"1mV"'))

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from costmodel.area import core_area
-from costmodel.delay import core_clock
+from costmodel.delay import GROUPS, core_clock
 from costmodel.energy import core_energy
 from costmodel.libraries import PACKAGED
 from costmodel.predictor import Predictor
@@ -40,6 +40,18 @@ def test_one_core_is_what_area_and_delay_say(predictor):
             energy = core_energy(spec, technology)
             assert found.fj_per_tile == energy.fj_per_tile, sample.name
             assert found.leakage_mw == energy.leakage_mw
+
+
+@pytest.mark.parametrize("slow", GROUPS)
+def test_whatever_limits_the_clock(slow):
+    """Each group of elements in turn so slow that stages with it are the longest."""
+    technology = load_technology("asap7")
+    factors = {group: 50.0 if group == slow else 1.0 for group in GROUPS}
+    delays = technology.delays.model_copy(update={"factors": factors})
+    predictor = Predictor(technology.model_copy(update={"delays": delays}))
+    for sample in load_samples().cores:
+        expected = core_clock(structure(sample.config), delays, "asap7").period_ns
+        assert predictor(sample.config).period_ns == expected, sample.name
 
 
 @pytest.mark.parametrize("name", ["train_05", "train_18", "train_22", "train_39", "outside_00"])

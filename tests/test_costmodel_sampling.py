@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from io import StringIO
 
 import pandas as pd
 import pytest
 
 from costmodel import sampling
+from costmodel.fpga import FAMILIES
+from costmodel.fpgacost import load_fpga
 from costmodel.libraries import PACKAGED, find_library
 from costmodel.sampling import as_json, draw_samples, load_samples
 from costmodel.technology import load_technology
 from hwgen.config import ConfigError
-from hwgen.flow import holdout
+from hwgen.flow import energies, fpga_holdout, holdout
 from hwgen.flow.holdout import results_file, synthesise_samples
 from hwgen.flow.validate import validate
 from hwgen.structure import structure
@@ -131,13 +134,59 @@ def test_recorded_holdout_is_what_synthesis_gives(tech, tmp_path, monkeypatch):
         assert cores["inside"] > 0 < cores["outside"]
 
 
-@pytest.mark.parametrize("groups", [holdout.TRAINING, holdout.HOLDOUT], ids=["train", "holdout"])
+GROUPS = pytest.mark.parametrize(
+    "groups", [holdout.TRAINING, holdout.HOLDOUT], ids=["train", "holdout"]
+)
+
+
+@GROUPS
 @pytest.mark.parametrize("tech", PACKAGED)
 def test_records_hold_what_the_model_predicts_now(tech, groups):
     path = results_file(tech, groups)
     rows, samples = holdout.read_rows(path), load_samples().of(*groups)
     text = holdout.table_text(samples, rows, load_technology(tech))
     assert path.read_text(encoding="utf-8") == text
+
+
+@GROUPS
+@pytest.mark.parametrize("tech", [tech for tech in PACKAGED if tech != "generic"])
+def test_records_of_energies_hold_what_the_model_predicts_now(tech, groups):
+    path = energies.energy_file(tech, groups)
+    rows, samples = energies.read_rows(path), load_samples().of(*groups)
+    text = energies.table_text(samples, rows, load_technology(tech))
+    assert path.read_text(encoding="utf-8") == text
+
+
+@GROUPS
+@pytest.mark.parametrize("family", FAMILIES)
+def test_records_of_fpgas_hold_what_the_model_predicts_now(family, groups):
+    path = results_file(family, groups)
+    rows, samples = holdout.read_rows(path), load_samples().of(*groups)
+    text = fpga_holdout.table_text(samples, rows, load_fpga(family))
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("predict_again", "tech", "suffix"),
+    [
+        (holdout.predict_again, "asap7", ""),
+        (energies.predict_again, "asap7", "_energy"),
+        (fpga_holdout.predict_again, "ecp5", ""),
+    ],
+    ids=["cells", "energies", "fpga"],
+)
+def test_predictions_are_made_anew(predict_again, tech, suffix, tmp_path, monkeypatch):
+    """In both files, and in no other column."""
+    names = [f"{folder}/{tech}{suffix}.csv" for folder in ("training", "holdout")]
+    before = {name: (holdout.FOLDER / name).read_text(encoding="utf-8") for name in names}
+    monkeypatch.setattr(holdout, "FOLDER", tmp_path)
+    for name, text in before.items():
+        table = pd.read_csv(StringIO(text), keep_default_na=False)
+        wrong = {column: 1.0 for column in table if column.startswith("predicted_")}
+        (tmp_path / name).parent.mkdir()
+        table.assign(**wrong).to_csv(tmp_path / name, index=False)
+    predict_again(tech)
+    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in names} == before
 
 
 def test_a_record_that_synthesis_does_not_give_is_named(tmp_path, monkeypatch):
@@ -149,7 +198,18 @@ def test_a_record_that_synthesis_does_not_give_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(holdout, "FOLDER", tmp_path)
     (tmp_path / "holdout").mkdir()
     table.to_csv(holdout.results_file("generic", holdout.HOLDOUT), index=False)
-    assert validate("generic", recompute=2).different == [samples[0].name]
+    seen = []
+    result = validate("generic", recompute=2, progress=lambda *done: seen.append(done))
+    assert (result.recomputed, result.different) == (2, [samples[0].name])
+    assert seen == [(samples[0].name, 1, 2), (samples[1].name, 2, 2)]
+
+
+def test_without_files_nothing_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr(holdout, "FOLDER", tmp_path)
+    monkeypatch.delenv("HWGEN_LIBERTY_PATH", raising=False)
+    with pytest.raises(ConfigError, match="HWGEN_LIBERTY_PATH"):
+        synthesise_samples("asap7", most_cells=0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_record_there_is_nothing_to_judge(tmp_path, monkeypatch):

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hwgen.cli import app
 from hwgen.config import CoreConfig
 from hwgen.exploration import Axes, Space, load_sweep
 
@@ -35,3 +37,10 @@ def test_the_axes_are_the_keys_of_a_core_but_those_named():
     assert set(CoreConfig.model_fields) - set(Axes.model_fields) == set(
         re.findall(r"`(\w+)`", names)
     )
+
+
+def test_the_errors_are_those_of_the_records_and_the_model_now(monkeypatch):
+    monkeypatch.delenv("HWGEN_LIBERTY_PATH", raising=False)  # No technology of one's own.
+    done = CliRunner().invoke(app, ["validate", "--markdown"], catch_exceptions=False)
+    shown = re.findall(r"<!-- hwgen validate --markdown -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert shown == [done.stdout]

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from sim.checkpoints import (
     CheckpointError,
+    Scales,
     list_layers,
     pack_rows,
     read_config,
@@ -528,3 +529,17 @@ def test_a_bias_is_refused_rather_than_left_out(tmp_path):
         "which BitNet "
         "b1.58 leaves out and this reader does not apply; remove it or use another model"
     )
+
+
+def test_scales_are_put_together_in_the_fewest_bands():
+    """Equal ones are one; a 0, of weights that are all 0, goes with any."""
+    two = [[2.0, 2.0, 3.0, 3.0], [2.0, 0.0, 3.0, 3.0], [4.0, 4.0, 0.0, 5.0], [4.0, 4.0, 5.0, 5.0]]
+    for values, expected in (
+        (np.full((6, 4), 0.5), [[0.5]]),
+        (np.array(two), [[2.0, 3.0], [4.0, 5.0]]),
+        (np.array([[1.0, 2.0, 2.0]]), [[1.0, 2.0, 2.0]]),
+        (np.zeros((2, 2)), [[0.0]]),
+    ):
+        found = Scales(values, "divide").coarsest()
+        assert found.values.tolist() == expected
+        assert found.convention == "divide"

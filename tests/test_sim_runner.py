@@ -6,6 +6,7 @@ import ctypes
 import multiprocessing
 import os
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -29,6 +30,9 @@ STALLS = {
     "sums": Stalls(sums=80),
     "commands": Stalls(commands=95),
 }
+# Cycles that a beat of the weight stream takes: faster and slower than the core, and in between for
+# floating-point cores, which ask for a beat every other cycle, say.
+RATES = [Fraction(*rate) for rate in ((2, 3), (1, 1), (7, 6), (5, 3), (19, 7), (40, 1))]
 
 
 def compiled(config: CoreConfig) -> CoreModel:
@@ -48,6 +52,11 @@ def check(config: CoreConfig, seed: int) -> int:
             compared += got.size
         if name == "none":
             assert result.cycles == total_cycles(structure(config), runs(work))
+    for beat_cycles in RATES:
+        result = model.run(work, seed=seed, beat_cycles=beat_cycles)
+        for piece, got in zip(work, result.outputs, strict=True):
+            np.testing.assert_array_equal(got, expected(config, piece))
+        assert result.cycles == total_cycles(structure(config), runs(work), beat_cycles)
     return compared
 
 
@@ -241,3 +250,13 @@ def test_two_processes_may_build_the_same_model(tmp_path):
     assert [path.suffix for path in (tmp_path / "models").iterdir() if path.is_file()].count(
         ".so"
     ) == 1
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(own_cache):
+    emitted = emit(CASES["lut_smallest"])
+    built = library(emitted.verilog, emitted.name)
+    left = built.parent / f"{built.stem}.left"
+    left.mkdir()
+    (left / "Vcore.cpp").write_text("half")
+    assert library(emitted.verilog, emitted.name, cache=False) == built
+    assert not left.exists()

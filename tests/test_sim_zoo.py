@@ -157,4 +157,6 @@ def test_models_say_where_they_come_from():
 def test_an_unknown_model():
     with pytest.raises(ConfigError) as caught:
         load_model("gpt")
-    assert str(caught.value) == (f"model: should be one of {', '.join(model_names())}, not 'gpt'")
+    assert str(caught.value) == (
+        f"model: should be a checkpoint or one of {', '.join(model_names())}, not 'gpt'"
+    )

@@ -7,6 +7,7 @@ progress to stderr. Flows are imported when their command runs, so that --help i
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -46,6 +47,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; errors of users are one line each, without traceback."""
+    # Amaranth's, of a core whose elaboration was interrupted.
+    warnings.filterwarnings("ignore", message=".* created but never used")
     try:
         app()
     except ConfigError as error:

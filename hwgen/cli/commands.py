@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hwgen.cli.on_workers import on_workers
+from hwgen.cli.printing import (
+    AsJson,
+    Core,
+    Count,
+    counted,
+    messages,
+    output,
+    print_json,
+    status,
+)
+from hwgen.cli.simulate import simulate
 from hwgen.config import ConfigError
-
-Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
-Count = Callable[[int, int], None]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
-messages = Console(stderr=True, highlight=False, markup=False)
-output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +31,9 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: hwgen generate examples/lut.yaml")(generate)
     app.command(epilog="Example: hwgen estimate examples/lut.yaml --layer 1,2560,6912")(estimate)
     app.command(epilog="Example: hwgen verify examples/lut.yaml --model examples/digits")(verify)
+    app.command(epilog="Example: hwgen simulate bitnet-2b4t examples/lut.yaml --tech asap7")(
+        simulate
+    )
     app.command(epilog="Example: hwgen inspect examples/digits")(inspect)
     app.command(epilog="Example: hwgen synth examples/lut.yaml --tech generic")(synth)
     app.command(epilog="Example: hwgen compare examples/fp16-32x32.yaml --tech generic")(compare)
@@ -49,11 +54,11 @@ def sweep(
     from hwgen.cli.tables import sweep_tables
     from hwgen.flow.sweep import sweep as run
 
-    with _counted("evaluating cores") as progress:
+    with counted("evaluating cores") as progress:
         result = run(config, out, progress)
     names = ("results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml", "run.json")
     if as_json:
-        _print_json(
+        print_json(
             {
                 "folder": str(result.folder),
                 "files": list(names),
@@ -79,7 +84,7 @@ def generate(
     """Write a core's Verilog and its manifest."""
     from hwgen.flow.generate import generate as run
 
-    with _status("generating"):
+    with status("generating"):
         folder = run(core, out)
     typer.echo(folder)
 
@@ -104,7 +109,7 @@ def estimate(
 
     result = run(core, tech, layer, activity)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
         return
     for item in estimate_tables(result):
         output.print(item)
@@ -126,10 +131,10 @@ def verify(
     from hwgen.cli.tables import mismatch_text, verify_text
     from hwgen.flow.verify import verify as run
 
-    with _status("generating") as progress:
+    with status("generating") as progress:
         result = run(core, layer=layer, model=model, seed=seed, stall=stall, progress=progress)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
     else:
         output.print(verify_text(result))
     if not result.match:
@@ -164,10 +169,10 @@ def inspect(
     from hwgen.cli.inspect_tables import inspect_tables
     from hwgen.flow.inspect import inspect as run
 
-    with _counted("reading tensors") as progress:
+    with counted("reading tensors") as progress:
         result = run(checkpoint, i2s_layout, scale, progress)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
     else:
         for item in inspect_tables(result):
             output.print(item)
@@ -189,15 +194,16 @@ def synth(
     from hwgen.cli.tables import synth_tables
     from hwgen.flow.synth import synth as run
 
-    with _status("generating") as progress:
+    with status("generating") as progress:
         result = run(core, tech, clock_ns, progress)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
         return
     for item in synth_tables(result):
         output.print(item)
 
 
+@on_workers
 def compare(
     file: Annotated[Path, typer.Argument(help="comparison file, YAML", metavar="FILE.yaml")],
     tech: Annotated[
@@ -213,16 +219,17 @@ def compare(
     from hwgen.cli.tables import compare_tables
     from hwgen.flow.compare import compare as run
 
-    with _counted("synthesising") as progress:
+    with counted("synthesising") as progress:
         result = run(file, tech or (), out, progress)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
         return
     for item in compare_tables(result):
         output.print(item)
     typer.echo(result.folder / "comparison.csv")
 
 
+@on_workers
 def calibrate(
     tech: Annotated[str, typer.Argument(help="technology")],
     training: Annotated[
@@ -252,7 +259,7 @@ def calibrate(
     if energy:
         from hwgen.flow.calibrate_energy import calibrate_energy
 
-        with _counted("simulating cores") as count:
+        with counted("simulating cores") as count:
             paths = calibrate_energy(tech, most_cells, _nameless(count))
         for path in paths:
             typer.echo(path)
@@ -266,7 +273,7 @@ def calibrate(
 
         synthesise_samples = fpga_holdout.synthesise_samples if fpga else of_cells
         for groups in [TRAINING] * training + [HOLDOUT] * holdout:
-            with _counted("synthesising cores") as count:
+            with counted("synthesising cores") as count:
                 most = most_cells or 1_000_000
                 path = synthesise_samples(tech, groups, most, _nameless(count))
             typer.echo(path)
@@ -275,11 +282,12 @@ def calibrate(
     from hwgen.flow import fpga_calibrate
 
     run = fpga_calibrate.calibrate if fpga else cells.calibrate
-    with _status("calibrating") as say:
+    with status("calibrating") as say:
         path = run(tech, progress=lambda kind, done, total: say(f"{kind}: {done} of {total}"))
     typer.echo(path)
 
 
+@on_workers
 def validate(
     techs: Annotated[
         list[str] | None,
@@ -293,27 +301,36 @@ def validate(
         Path | None, typer.Option(help="draw predicted against synthesised: a .png or .svg file")
     ] = None,
     as_json: AsJson = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="print the README's table of errors")
+    ] = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
     from costmodel.fpga import FAMILIES
+    from hwgen.cli.markdown import validation_markdown
     from hwgen.cli.tables import validation_tables
     from hwgen.flow import fpga_holdout
     from hwgen.flow import validate as cells
     from hwgen.flow.validate import recorded, write_figure
 
+    if as_json and as_markdown:
+        raise ConfigError("--markdown: should stand without --json")
     results = []
     for tech in techs or [*recorded(), *fpga_holdout.recorded()]:
         run = fpga_holdout.validate if tech in FAMILIES else cells.validate
-        with _counted(f"{tech}: synthesising again") as count:
+        with counted(f"{tech}: synthesising again") as count:
             results.append(run(tech, recompute, _nameless(count)))
     if as_json:
-        _print_json([result.as_json() for result in results])
+        print_json([result.as_json() for result in results])
+    elif as_markdown:
+        for line in validation_markdown(results):
+            typer.echo(line)
     else:
         for item in chain.from_iterable(map(validation_tables, results)):
             output.print(item)
     if figure is not None:
         write_figure(results, figure)
-        typer.echo(figure, err=as_json)
+        typer.echo(figure, err=as_json or as_markdown)
     for result in results:
         if result.different:
             messages.print(
@@ -327,13 +344,16 @@ def validate(
 
 def schema(
     what: Annotated[
-        str, typer.Argument(help="core, sweep or compare", metavar="[core|sweep|compare]")
+        str,
+        typer.Argument(
+            help="core, sweep, compare or system", metavar="[core|sweep|compare|system]"
+        ),
     ] = "core",
 ) -> None:
     """Print the JSON schema of a kind of file, for editors."""
     from hwgen.flow.schema import schema as run
 
-    _print_json(run(what))
+    print_json(run(what))
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -341,10 +361,10 @@ def doctor(as_json: AsJson = False) -> None:
     from hwgen.cli.tables import doctor_table
     from hwgen.flow.doctor import doctor as run
 
-    with _status("looking around") as progress:
+    with status("looking around") as progress:
         report = run(progress)
     if as_json:
-        _print_json(report.as_json())
+        print_json(report.as_json())
     else:
         output.print(doctor_table(report))
     if not report.healthy:
@@ -354,23 +374,3 @@ def doctor(as_json: AsJson = False) -> None:
 def _nameless(count: Count) -> Callable[[str, int, int], None]:
     """``count`` for a flow that also says which core is done."""
     return lambda name, done, total: count(done, total)
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
-
-
-@contextmanager
-def _status(first: str) -> Iterator[Any]:
-    """A spinner with a changing text on stderr; a function that changes it."""
-    with messages.status(f"{first} …") as status:
-        yield lambda text: status.update(f"{text} …")
-
-
-@contextmanager
-def _counted(what: str) -> Iterator[Count]:
-    """A progress bar on stderr; a function that takes done and total."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:
-        task = bar.add_task(what)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -18,8 +18,9 @@ from hwgen.config import Strict
 from hwgen.files import write_atomically
 from hwgen.fixedspec import FixedPoint, FromFixedSpec, ToFixedSpec
 from hwgen.floatspec import FloatReduceSpec, WidenSpec
+from hwgen.flow import energies, holdout
 from hwgen.flow.energies import with_energies
-from hwgen.flow.holdout import corrected, predict_again
+from hwgen.flow.holdout import corrected
 from hwgen.fpspec import FpAddSpec, FpMulSpec
 from hwgen.number import FLOATS, FloatFormat
 from hwgen.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
@@ -54,7 +55,8 @@ def calibrate(
     path = costs_file(tech) if out is None else out
     write_atomically({path: as_yaml(result)})
     if out is None:
-        predict_again(tech)
+        holdout.predict_again(tech)
+        energies.predict_again(tech)
     return path
 
 

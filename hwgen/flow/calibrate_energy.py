@@ -6,9 +6,8 @@ the training cores alone.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from hwgen.files import write_atomically
 from hwgen.flow.calibrate import as_yaml
 from hwgen.flow.energies import energy_file, read_rows, with_energies, write_rows
 from hwgen.flow.gates import gates, measure
-from hwgen.flow.holdout import HOLDOUT, TRAINING, Progress
+from hwgen.flow.holdout import HOLDOUT, TRAINING, Progress, work_through
 from sim.model import verilator_version
 
 MOST_CELLS = 8_000
@@ -69,13 +68,12 @@ def simulate_samples(
         for sample in load_samples().of(*groups)
         if sample.name not in rows and sample.cells <= most_cells
     ]
-    waiting.sort(key=lambda sample: sample.cells)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        jobs = {pool.submit(simulate, tech, sample): sample for sample in waiting}
-        for done, job in enumerate(as_completed(jobs), 1):
-            rows[jobs[job].name] = job.result()
-            write_rows(tech, groups, rows)
-            progress(jobs[job].name, done, len(waiting))
+
+    def keep(sample: Sample, found: dict[str, dict[str, Any]]) -> None:
+        rows[sample.name] = found
+        write_rows(tech, groups, rows)
+
+    work_through(waiting, partial(simulate, tech), keep, progress)
     write_rows(tech, groups, rows)
     return path
 

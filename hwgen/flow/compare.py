@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +17,7 @@ from hwgen.comparison import CompareConfig, load_comparison
 from hwgen.config import ConfigError, CoreConfig
 from hwgen.emit import emit
 from hwgen.files import write_atomically
+from hwgen.jobs import workers
 
 Progress = Callable[[int, int], None]
 SLICE_PORTS = 2
@@ -120,7 +119,7 @@ def compare(
         if not timing or library.info.conditions is not None
     ]
     done: dict[_Job, Synthesis] = {}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         for job, result in zip(jobs, pool.map(_Job.run, jobs), strict=True):
             done[job] = result
             progress(len(done), len(jobs))

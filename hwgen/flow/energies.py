@@ -7,7 +7,6 @@ beside them are made anew every time. `hwgen.flow.calibrate_energy` makes them.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -142,11 +141,21 @@ def read_rows(path: Path) -> Rows:
 
 def write_rows(tech: str, groups: Sequence[Group], rows: Rows) -> None:
     """Measured columns and the model's predictions, empty as long as there is no model."""
-    samples = load_samples().of(*groups)
-    text = io.StringIO()
-    lines = pd.DataFrame(_lines(samples, rows, load_technology(tech)))
-    lines.to_csv(text, index=False, lineterminator="\n")
-    write_atomically({energy_file(tech, groups): text.getvalue()})
+    text = table_text(load_samples().of(*groups), rows, load_technology(tech))
+    write_atomically({energy_file(tech, groups): text})
+
+
+def predict_again(tech: str) -> None:
+    """Write the records' predictions anew, after the technology has changed."""
+    for groups in (TRAINING, HOLDOUT):
+        if rows := read_rows(energy_file(tech, groups)):
+            write_rows(tech, groups, rows)
+
+
+def table_text(samples: list[Sample], rows: Rows, technology: Technology) -> str:
+    """The text of a record."""
+    table = pd.DataFrame(_lines(samples, rows, technology))
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _lines(samples: list[Sample], rows: Rows, technology: Technology) -> list[dict[str, Any]]:

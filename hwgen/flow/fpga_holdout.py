@@ -8,11 +8,8 @@ LUTs, in families that can be placed; other rows leave them empty.
 
 from __future__ import annotations
 
-import io
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -35,7 +32,14 @@ from costmodel.judge import judge
 from costmodel.sampling import Group, Sample, load_samples
 from hwgen.emit import emit
 from hwgen.files import write_atomically
-from hwgen.flow.holdout import HOLDOUT, TRAINING, Progress, read_rows, results_file
+from hwgen.flow.holdout import (
+    HOLDOUT,
+    TRAINING,
+    Progress,
+    read_rows,
+    results_file,
+    work_through,
+)
 from hwgen.flow.validate import Judgement, Validation, synthesise_again
 from hwgen.structure import structure
 
@@ -69,21 +73,18 @@ def synthesise_samples(
     path = results_file(family, groups)
     rows = read_rows(path)
     samples = load_samples().of(*groups)
-    small = sorted((s for s in samples if s.cells <= most_cells), key=lambda sample: sample.cells)
+    small = [sample for sample in samples if sample.cells <= most_cells]
 
-    def run(waiting: list[Sample], work: Callable[[Sample], Row]) -> None:
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
-            jobs = {pool.submit(work, sample): sample for sample in waiting}
-            for done, job in enumerate(as_completed(jobs), 1):
-                name = jobs[job].name
-                rows[name] = rows.get(name, {}) | job.result()
-                _write(path, samples, rows, costs)
-                progress(name, done, len(waiting))
+    def keep(sample: Sample, found: Row) -> None:
+        rows[sample.name] = rows.get(sample.name, {}) | found
+        _write(path, samples, rows, costs)
 
-    run([s for s in small if s.name not in rows], partial(synthesise_sample, family))
+    waiting = [sample for sample in small if sample.name not in rows]
+    work_through(waiting, partial(synthesise_sample, family), keep, progress)
     if family in DEVICES:
         placeable = [s for s in small if int(rows[s.name]["synthesised_lut"]) <= MOST_PLACED]
-        run([s for s in placeable if not rows[s.name].get(FMAX)], partial(place_sample, family))
+        waiting = [sample for sample in placeable if not rows[sample.name].get(FMAX)]
+        work_through(waiting, partial(place_sample, family), keep, progress)
     _write(path, samples, rows, costs)
     return path
 
@@ -180,9 +181,13 @@ def recorded() -> list[str]:
 
 
 def _write(path: Path, samples: list[Sample], rows: dict[str, Row], costs: FpgaTechnology) -> None:
-    text = io.StringIO()
-    pd.DataFrame(_lines(samples, rows, costs)).to_csv(text, index=False, lineterminator="\n")
-    write_atomically({path: text.getvalue()})
+    write_atomically({path: table_text(samples, rows, costs)})
+
+
+def table_text(samples: list[Sample], rows: dict[str, Row], costs: FpgaTechnology) -> str:
+    """The text of a record."""
+    table = pd.DataFrame(_lines(samples, rows, costs))
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _lines(samples: list[Sample], rows: dict[str, Row], costs: FpgaTechnology) -> list[Row]:

@@ -8,13 +8,12 @@ again; predictions are made anew every time.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import as_completed
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -30,6 +29,7 @@ from costmodel.synth import Synthesis
 from costmodel.technology import Corrections, PaperModel, Technology, load_technology
 from hwgen.emit import emit
 from hwgen.files import write_atomically
+from hwgen.jobs import workers
 from hwgen.structure import Structure, structure
 
 FOLDER = CORES_FILE.parent.parent
@@ -64,20 +64,35 @@ def synthesise_samples(
     rows = read_rows(path)
     samples = load_samples().of(*groups)
     waiting = [s for s in samples if s.name not in rows and s.cells <= most_cells]
-    waiting.sort(key=lambda sample: sample.cells)
-    done = 0
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        jobs: dict[Future[Synthesis], Sample] = {
-            pool.submit(synthesise_sample, tech, sample): sample for sample in waiting
-        }
-        for job in as_completed(jobs):
-            sample = jobs[job]
-            rows[sample.name] = measured(job.result(), costs.area_unit)
-            done += 1
-            _write(path, samples, rows, costs)
-            progress(sample.name, done, len(waiting))
+
+    def keep(sample: Sample, result: Synthesis) -> None:
+        rows[sample.name] = measured(result, costs.area_unit)
+        _write(path, samples, rows, costs)
+
+    work_through(waiting, partial(synthesise_sample, tech), keep, progress)
     _write(path, samples, rows, costs)
     return path
+
+
+ResultT = TypeVar("ResultT")
+
+
+def work_through(
+    waiting: Iterable[Sample],
+    work: Callable[[Sample], ResultT],
+    keep: Callable[[Sample, ResultT], None],
+    progress: Progress,
+) -> None:
+    """Do ``work`` for every sample, the small ones first, on all processors.
+
+    keep: is given each result at once, so that an interrupted run loses nothing that is done.
+    """
+    order = sorted(waiting, key=lambda sample: sample.cells)
+    with workers() as pool:
+        jobs = {pool.submit(work, sample): sample for sample in order}
+        for done, job in enumerate(as_completed(jobs), 1):
+            keep(jobs[job], job.result())
+            progress(jobs[job].name, done, len(order))
 
 
 def predict_again(tech: str) -> None:
@@ -195,9 +210,8 @@ def _write(
 
 def table_text(samples: list[Sample], rows: dict[str, dict[str, Any]], costs: Technology) -> str:
     """The text of a record."""
-    text = io.StringIO()
-    pd.DataFrame(lines(samples, rows, costs)).to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue()
+    table = pd.DataFrame(lines(samples, rows, costs))
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def lines(

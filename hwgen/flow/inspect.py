@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from hwgen.config import ConfigError
 from sim.checkpoints import (
+    Checkpoint,
     CheckpointError,
     I2sLayout,
     ScaleConvention,
@@ -73,9 +74,8 @@ def inspect(
 ) -> Inspection:
     """Read a checkpoint whole, some rows at a time; ConfigError for what is wrong with it."""
     layout = _chosen("--i2s-layout", i2s_layout, get_args(I2sLayout))
-    convention = _chosen("--scale", scale, get_args(ScaleConvention))
     try:
-        checkpoint = open_checkpoint(path, layout, convention)
+        checkpoint = open_chosen(path, i2s_layout, scale)
         reports: list[TensorReport] = []
         for tensor in checkpoint.tensors:
             progress(len(reports), len(checkpoint.tensors))
@@ -95,6 +95,12 @@ def inspect(
             + (f" (scores: {fit.text()})" if fit is not None else "")
         )
     return Inspection(path, tuple(reports), checkpoint.others, tuple(warnings))
+
+
+def open_chosen(path: Path, i2s_layout: str | None, scale: str | None) -> Checkpoint:
+    """Open a checkpoint as the options say; ConfigError for an illegal one, CheckpointError."""
+    layout = _chosen("--i2s-layout", i2s_layout, get_args(I2sLayout))
+    return open_checkpoint(path, layout, _chosen("--scale", scale, get_args(ScaleConvention)))
 
 
 def _chosen(option: str, value: str | None, legal: tuple[_Choice, ...]) -> _Choice | None:

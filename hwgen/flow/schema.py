@@ -7,11 +7,13 @@ from typing import Any
 from hwgen.comparison import CompareConfig
 from hwgen.config import ConfigError, CoreConfig, Strict
 from hwgen.exploration import SweepConfig
+from hwgen.system import SystemConfig
 
 FILES: dict[str, type[Strict]] = {
     "core": CoreConfig,
     "sweep": SweepConfig,
     "compare": CompareConfig,
+    "system": SystemConfig,
 }
 
 

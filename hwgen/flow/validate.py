@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from costmodel.judge import Errors, judge
 from costmodel.libraries import find_library
@@ -19,7 +18,7 @@ from costmodel.sampling import Sample, load_samples
 from costmodel.synth import Synthesis
 from costmodel.technology import load_technology, technologies
 from hwgen.config import ConfigError
-from hwgen.files import write_atomically
+from hwgen.files import check_figure, write_atomically
 from hwgen.flow.energies import held_out
 from hwgen.flow.holdout import (
     HOLDOUT,
@@ -30,6 +29,18 @@ from hwgen.flow.holdout import (
     results_file,
     synthesise_sample,
 )
+from hwgen.jobs import workers
+
+NAMES = {
+    "delay": "clock period",
+    "energy, random": "energy, random data",
+    "energy, digits": "energy, the digits",
+    "lut": "LUTs",
+    "ff": "flip-flops",
+    "carry": "carry cells",
+    "fmax_mhz": "highest clock",
+}
+"""What people call quantities; others are called what they are."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,7 @@ def synthesise_again(
             f"`hwgen calibrate {tech} --holdout`"
         )
     again, different = there[:recompute], []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         for done, (sample, result) in enumerate(zip(again, pool.map(work, again), strict=True), 1):
             if differs(sample, result):
                 different.append(sample.name)
@@ -181,14 +192,13 @@ def recorded() -> list[str]:
 
 def shown(judgement: Judgement) -> str:
     """A quantity with its unit, for people."""
-    name = {"lut": "LUTs", "ff": "flip-flops", "carry": "carry cells", "fmax_mhz": "Fmax"}
     unit = {"um2": "µm²", "ge": "gate equivalents"}.get(judgement.unit, judgement.unit)
-    title = name.get(judgement.quantity, judgement.quantity)
+    title = NAMES.get(judgement.quantity, judgement.quantity)
     return title if unit == "cells" else f"{title}, {unit}"
 
 
-def write_figure(results: list[Validation], path: Path) -> None:
-    """Predicted against synthesised of every technology and quantity, as a picture."""
+def figure_of(results: list[Validation]) -> Figure:
+    """Predicted against synthesised of every technology and quantity."""
     panels = [
         [
             Panel(
@@ -202,13 +212,10 @@ def write_figure(results: list[Validation], path: Path) -> None:
         ]
         for result in results
     ]
+    return validation_figure(panels)
+
+
+def write_figure(results: list[Validation], path: Path) -> None:
+    """`figure_of` as a .png or .svg file."""
     check_figure(path)
-    write_atomically({path: picture(validation_figure(panels), path.suffix.lstrip("."))})
-
-
-def check_figure(path: Path) -> None:
-    """ConfigError for a file that is no picture, or in no folder."""
-    if path.suffix not in (".png", ".svg"):
-        raise ConfigError(f"--figure: should end in .png or .svg, not {path.name!r}")
-    if not path.parent.is_dir():
-        raise ConfigError(f"--figure: {path.parent} should be a folder; make it")
+    write_atomically({path: picture(figure_of(results), path.suffix.lstrip("."))})

@@ -45,6 +45,23 @@ class Scales:
         """The greatest scale."""
         return float(self.values.max())
 
+    def coarsest(self) -> Scales:
+        """The same in the fewest bands of rows and of columns; a 0 takes the value of its band."""
+        rows = _fewest_bands(self.values)
+        return Scales(np.ascontiguousarray(_fewest_bands(rows.T).T), self.convention)
+
+
+def _fewest_bands(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, C) as the fewest equal bands of rows, in each of which no value but 0 changes."""
+    count = len(values)
+    for bands in range(1, count + 1):
+        if count % bands == 0:
+            parts = values.reshape(bands, count // bands, -1)
+            highest = parts.max(axis=1)
+            if ((parts == 0) | (parts == highest[:, None])).all():
+                return highest
+    raise AssertionError("each row is a band of its own")
+
 
 @dataclass(frozen=True)
 class TernaryTensor(ABC):

@@ -1,0 +1,50 @@
+"""What all commands print with: results on stdout, messages and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
+Count = Callable[[int, int], None]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
+messages = Console(stderr=True, highlight=False, markup=False)
+output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
+
+
+def print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+@contextmanager
+def status(first: str) -> Iterator[Any]:
+    """A spinner with a changing text on stderr; a function that changes it."""
+    with messages.status(f"{first} …") as status:
+        yield lambda text: status.update(f"{text} …")
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Count]:
+    """A progress bar on stderr; a function that takes done and total."""
+    with staged(what) as (_, count):
+        yield count
+
+
+@contextmanager
+def staged(first: str) -> Iterator[tuple[Callable[[str], None], Count]]:
+    """A progress bar on stderr: a function that changes its text, one that takes done and total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:
+        task = bar.add_task(first, total=None)
+        yield (
+            lambda text: bar.update(task, description=text),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )

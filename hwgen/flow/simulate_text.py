@@ -1,0 +1,191 @@
+"""hwgen simulate --prompt: text from a language model whose linear layers run on the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgen.config import ConfigError
+from hwgen.emit import emit
+from hwgen.flow.simulate import bits_per_cycle
+from hwgen.system import System, load_system
+from sim.checkpoints import CheckpointError, TernaryLayer
+from sim.decoder import Decoder
+from sim.generation import generate
+from sim.layers import Linear, Plan, Shape, integer_products, run_golden, run_rtl
+from sim.network import Matmul, NetworkValueError
+from sim.runner import CoreModel
+from sim.vocabulary import PromptError
+
+ACT_BITS = 8
+"""Of the activations of BitNet b1.58."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Use:
+    """One linear layer of one pass: what went in and came out."""
+
+    layer: str
+    acts: NDArray
+    products: NDArray[np.int64]
+
+
+@dataclass
+class TextRun:
+    """What was written, and what it took. Without hardware ``match`` and ``cycles`` are None.
+
+    match: text, every activation and every product equal golden's, and the cycles the formula's.
+    cycles, cycles_predicted: of all ternary layers, for prompt and text; the last token is not fed
+    back. cycles_by_pass: of the prompt, then of each token, as measured, else as predicted.
+    """
+
+    model: str
+    core: str
+    cores: int
+    prompt: str
+    text: str
+    tokens: int
+    layers: int
+    values: int
+    match: bool | None
+    first_mismatch: str | None
+    cycles: int | None
+    cycles_predicted: int
+    cycles_by_pass: list[int] = field(default_factory=list)
+    build_seconds: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def fault(self) -> str:
+        """Why there is no match."""
+        if self.first_mismatch is not None:
+            return f"differs from golden, first in {self.first_mismatch}"
+        return f"took {self.cycles} cycles, not {self.cycles_predicted}"
+
+
+class _Meter:
+    """Matmuls on a system, and the cycles that they take, pass by pass."""
+
+    def __init__(self, system: System, bits: Fraction | None, model: CoreModel | None) -> None:
+        self.system, self.bits, self.model = system, bits, model
+        self.measured: list[int] = []
+        self.predicted: list[int] = []
+        self.uses: list[_Use] = []
+        self._first = ""
+
+    def matmul(self, layer: TernaryLayer, acts: NDArray[np.signedinteger]) -> NDArray[np.int64]:
+        """Products of one layer; one that comes again begins a new pass."""
+        plan = Plan(self.system, Shape(layer.out_features, layer.in_features), self.bits)
+        self._first = self._first or layer.name
+        if layer.name == self._first:
+            self.measured.append(0)
+            self.predicted.append(0)
+        linear = Linear(layer.name, layer.weights)
+        self.predicted[-1] += plan.cycles(len(acts)).total
+        if self.model is None:
+            products = integer_products(plan, run_golden(plan, acts, linear))
+        else:
+            found = run_rtl(self.model, plan, acts, linear, seed=len(self.uses))
+            self.measured[-1] += found.cycles
+            products = integer_products(plan, found.products)
+        self.uses.append(_Use(layer.name, acts, products))
+        return products
+
+
+def simulate_text(
+    model: Path,
+    core: Path,
+    prompt: str,
+    *,
+    tokens: int = 64,
+    rtl: bool = False,
+    seed: int = 0,
+    temperature: float = 0.8,
+    bandwidth: str | None = None,
+    clock_ns: float | None = None,
+    status: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TextRun:
+    """Continue ``prompt`` by ``tokens`` tokens with the checkpoint in the folder ``model``.
+
+    rtl: every linear layer on the Verilated core, what it gives fed forward, and the whole set
+    beside a run of golden's. seed, temperature: of the draw of each token, 0 the likeliest.
+    """
+    system = load_system(core)
+    if system.core.float_number is not None or system.core.number.bits < ACT_BITS:
+        raise ConfigError(
+            f"{core}: act should be int{ACT_BITS} … int16, as the model's activations have "
+            f"{ACT_BITS} bits, not {system.core.act}"
+        )
+    bits = None if bandwidth is None else bits_per_cycle(bandwidth, clock_ns)
+    status("reading the model")
+    try:
+        decoder = Decoder.load(model)
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
+
+    def write(meter: _Meter) -> str:
+        text = ""
+        matmul: Matmul = meter.matmul
+        drawn = generate(decoder, prompt, tokens, matmul, seed=seed, temperature=temperature)
+        for count, token in enumerate(drawn, start=1):
+            text += token
+            progress(count, tokens)
+        return text
+
+    golden = _Meter(system, bits, None)
+    status("golden")
+    try:
+        text = write(golden)
+    except (PromptError, NetworkValueError) as error:
+        raise ConfigError(f"{model}: {error}") from None
+    result = TextRun(
+        model=model.resolve().name,
+        core=str(system.core.name),
+        cores=system.cores,
+        prompt=prompt,
+        text=text,
+        tokens=tokens,
+        layers=len(golden.uses),
+        values=sum(use.acts.size + use.products.size for use in golden.uses),
+        match=None,
+        first_mismatch=None,
+        cycles=None,
+        cycles_predicted=sum(golden.predicted),
+        cycles_by_pass=golden.predicted,
+    )
+    if not rtl:
+        return result
+    status("compiling the Verilog")
+    emitted = emit(system.core)
+    compiled = CoreModel(emitted.verilog, emitted.manifest)
+    hardware = _Meter(system, bits, compiled)
+    status("hardware")
+    try:
+        result.text = write(hardware)
+    except NetworkValueError:  # Only wrong products get here: golden's did not.
+        result.text = ""
+    result.first_mismatch = _first_difference(golden.uses, hardware.uses)
+    result.cycles, result.cycles_by_pass = sum(hardware.measured), hardware.measured
+    result.build_seconds = compiled.build_seconds
+    same = result.text == text and result.first_mismatch is None
+    result.match = same and hardware.measured == golden.predicted
+    return result
+
+
+def _first_difference(golden: list[_Use], hardware: list[_Use]) -> str | None:
+    """The first layer whose activations or products differ; None where all are equal."""
+    for one, other in zip(golden, hardware, strict=False):
+        equal = np.array_equal(one.acts, other.acts) and np.array_equal(
+            one.products, other.products
+        )
+        if not equal or one.layer != other.layer:
+            return one.layer
+    return None if len(golden) == len(hardware) else "the number of layers"
