@@ -18,7 +18,7 @@ def generate(
     matmul: Matmul,
     *,
     seed: int = 0,
-    temperature: float = 0.5,
+    temperature: float = 0.8,
     record: Record | None = None,
 ) -> Iterator[str]:
     """Continue a text, token by token: the prompt is one pass, each token after it another.
