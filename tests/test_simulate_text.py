@@ -38,11 +38,13 @@ def test_the_hardware_writes_what_golden_writes_in_the_predicted_cycles(model, c
     decoder = Decoder.load(model)
     assert run.text == "".join(generate(decoder, PROMPT, 6, golden_matmul))
     assert run.match
-    assert run.cycles == run.cycles_predicted == sum(run.cycles_by_pass)
-    assert len(run.cycles_by_pass) == 6  # The prompt, and five tokens that are fed back.
+    assert run.measured == run.predicted
+    assert len(run.measured) == 6  # The prompt, and five tokens that are fed back.
     assert run.layers == 6 * 14
     content = run.as_json()
     assert json.loads(json.dumps(content)) == content
+    assert content["cycles"] == content["cycles_predicted"] == sum(run.measured)
+    assert content["cycles_per_token"] == content["cycles_per_token_predicted"] == run.measured[1]
 
 
 def test_cycles_are_those_of_every_layer_of_every_pass(model):
@@ -56,7 +58,7 @@ def test_cycles_are_those_of_every_layer_of_every_pass(model):
         )
         for tokens in (3, 1)
     ]
-    assert run.cycles_by_pass == expected
+    assert run.predicted == expected
     assert (run.match, run.cycles) == (None, None)
 
 

@@ -134,7 +134,7 @@ def _text(model: str, path: Path, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json(run.as_json())
     else:
-        output.print(written_text(run))
+        output.print(written_text(run), soft_wrap=True)
     if run.match is False:
         _wrong(path, run.fault())
 

@@ -43,23 +43,24 @@ def rtl_text(step: RtlStep) -> str:
 def written_text(run: TextRun) -> str:
     """The text, and what it took."""
     cores = f"{run.cores} × " if run.cores > 1 else ""
-    prompt, *others = run.cycles_by_pass
-    each = f", then {min(others):,} a token" if others else ""
     lines = [
         run.prompt + run.text,
         "",
-        f"{run.tokens} tokens by {run.model}, {run.layers:,} ternary layers on {cores}{run.core}: "
-        f"{prompt:,} cycles for the prompt{each}.",
+        f"{run.tokens} tokens by {run.model}, {run.layers:,} ternary layers on {cores}{run.core}.",
+        f"Predicted: {_cycles(run.predicted)}.",
     ]
-    if run.match is None:
-        lines.append(f"{run.cycles_predicted:,} cycles predicted; --rtl runs the hardware.")
+    if run.measured is None:
+        lines.append("--rtl runs the hardware.")
     else:
         equal = "all equal golden's" if run.first_mismatch is None else "not all golden's"
-        lines.append(
-            f"{run.values:,} activations and products, {equal}; {run.cycles:,} cycles measured, "
-            f"{run.cycles_predicted:,} predicted."
-        )
+        lines.append(f"Measured:  {_cycles(run.measured)}.")
+        lines.append(f"{run.values:,} activations and products, {equal}.")
     return "\n".join(lines)
+
+
+def _cycles(passes: list[int]) -> str:
+    each = f", {passes[1]:,} for each token after it" if passes[1:] else ""
+    return f"{passes[0]:,} cycles for the prompt{each}, {sum(passes):,} in all"
 
 
 def _phase_table(result: Simulation, phase: Phase) -> Table:

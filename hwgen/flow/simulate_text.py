@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class TextRun:
 
     match: text, every activation and every product equal golden's, and the cycles the formula's.
     cycles, cycles_predicted: of all ternary layers, for prompt and text; the last token is not fed
-    back. cycles_by_pass: of the prompt, then of each token, as measured, else as predicted.
+    back. measured, predicted: cycles of the prompt, then of each token.
     """
 
     model: str
@@ -55,13 +55,27 @@ class TextRun:
     values: int
     match: bool | None
     first_mismatch: str | None
-    cycles: int | None
-    cycles_predicted: int
-    cycles_by_pass: list[int] = field(default_factory=list)
+    predicted: list[int]
+    measured: list[int] | None = None
     build_seconds: float | None = None
 
+    @property
+    def cycles(self) -> int | None:
+        return None if self.measured is None else sum(self.measured)
+
+    @property
+    def cycles_predicted(self) -> int:
+        return sum(self.predicted)
+
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        content = asdict(self)
+        del content["measured"], content["predicted"]
+        content |= {"cycles": self.cycles, "cycles_predicted": self.cycles_predicted}
+        for name, passes in (("", self.measured), ("_predicted", self.predicted)):
+            content[f"cycles_of_prompt{name}"] = passes and passes[0]
+            # Of every token alike, unless there is only the one that follows the prompt.
+            content[f"cycles_per_token{name}"] = passes[1] if passes and passes[1:] else None
+        return content
 
     def fault(self) -> str:
         """Why there is no match."""
@@ -157,9 +171,7 @@ def simulate_text(
         values=sum(use.acts.size + use.products.size for use in golden.uses),
         match=None,
         first_mismatch=None,
-        cycles=None,
-        cycles_predicted=sum(golden.predicted),
-        cycles_by_pass=golden.predicted,
+        predicted=golden.predicted,
     )
     if not rtl:
         return result
@@ -173,7 +185,7 @@ def simulate_text(
     except NetworkValueError:  # Only wrong products get here: golden's did not.
         result.text = ""
     result.first_mismatch = _first_difference(golden.uses, hardware.uses)
-    result.cycles, result.cycles_by_pass = sum(hardware.measured), hardware.measured
+    result.measured = hardware.measured
     result.build_seconds = compiled.build_seconds
     same = result.text == text and result.first_mismatch is None
     result.match = same and hardware.measured == golden.predicted
