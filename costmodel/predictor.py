@@ -39,6 +39,8 @@ CONVERTERS = 3
 """The last units of a core: conversions, one component."""
 VARIED = ("tables", "ports", "reuse", "name")
 """What does not belong to a shape."""
+UnitArea = Callable[[str, Counts, Technology], float]
+"""`costmodel.area.unit_area`, or that of another model."""
 _SHAPE = attrgetter(*(name for name in CoreConfig.model_fields if name not in VARIED))
 
 
@@ -98,8 +100,9 @@ class Shape:
         technology: Technology,
         activity: ActivityClass,
         prices: dict[Any, Prices],
+        area: UnitArea = unit_area,
     ) -> None:
-        self.core, self.technology, self.activity = core, technology, activity
+        self.core, self.technology, self.activity, self._area = core, technology, activity, area
         self._prices = prices
         """Of control, reductions and accumulators, by their specs; shapes have many in common."""
         self.mu = core.mu
@@ -141,6 +144,15 @@ class Shape:
             (ports, self._prices_at(self._outward, tables)),
             (1, self._prices_at(self._shared, deep)),
         ]
+
+    def area_by_component(self, tables: Any, ports: Any, reuse: Any) -> dict[str, Any]:
+        """As `predict` takes them: area of each of `hwgen.structure.COMPONENTS`."""
+        deep = _look(lambda d: int(d > 1), reuse)
+        parts: dict[str, Any] = {}
+        units = self._units(tables, ports, reuse, deep)
+        for unit, (number, prices) in zip(self.structure(1, 1, 1).units, units, strict=True):
+            parts[unit.component] = parts.get(unit.component, 0.0) + number * prices.area
+        return parts
 
     def _energy(self, units: list[tuple[Any, Prices]], reuse: Any, wait: int) -> tuple[Any, Any]:
         """fJ per tile and leakage in mW, as `costmodel.energy.core_energy` adds them."""
@@ -195,7 +207,7 @@ class Shape:
 
     def _price(self, component: str, counts: Counts) -> Prices:
         technology = self.technology
-        area = unit_area(component, counts, technology)
+        area = self._area(component, counts, technology)
         if technology.energy is None:
             return Prices(area, 0.0, 0.0, 0.0, 0.0)
         energy = unit_energy(component, counts, technology, self.activity)

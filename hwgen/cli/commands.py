@@ -6,13 +6,23 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from hwgen.config import ConfigError
 
@@ -46,30 +56,52 @@ def sweep(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="results folder; default results/<name>")
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="processes; default: processors")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check the file, say what it will take, and stop")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate every core of a sweep file; write results, Pareto front, plots and the best core."""
-    from hwgen.cli.tables import sweep_tables
-    from hwgen.flow.sweep import sweep as run
+    """Evaluate every point of a sweep file; write results, Pareto front, plots and the best core.
 
-    with _counted("evaluating cores") as progress:
-        result = run(config, out, progress)
-    names = ("results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml", "run.json")
+    A sweep that was stopped goes on where it was when it is run again.
+    """
+    from hwgen.cli.tables import forecast_text, sweep_tables
+    from hwgen.flow.records import FILES
+    from hwgen.flow.sweep import prepare, run
+
+    work = prepare(config, out, jobs)
+    if dry_run:
+        if as_json:
+            _print_json(asdict(work.forecast))
+        else:
+            output.print(forecast_text(work.forecast), soft_wrap=True)
+        return
+    messages.print(forecast_text(work.forecast), soft_wrap=True)
+    with _counted("evaluating points", rate=True) as progress:
+        result = run(work, progress)
     if as_json:
         _print_json(
             {
                 "folder": str(result.folder),
-                "files": list(names),
-                "points": len(result.results),
-                "front": json.loads(result.front.to_json(orient="records")),
-                "best": json.loads(result.results.iloc[result.best].to_json()),
+                "files": list(FILES),
+                "points": result.tally.points,
+                "feasible": result.tally.feasible,
+                "kept": result.kept,
+                "front": len(result.front),
+                "points_per_second": result.points_per_second,
+                "seconds": result.seconds,
+                "best": json.loads(result.front.loc[result.best].to_json()),
                 "dropped": result.dropped,
+                "excluded": dict(result.tally.excluded),
             }
         )
         return
     for item in sweep_tables(result):
         output.print(item)
-    for name in names:
+    for name in FILES:
         typer.echo(result.folder / name)
 
 
@@ -437,9 +469,16 @@ def _status(first: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _counted(what: str) -> Iterator[Count]:
-    """A progress bar on stderr; a function that takes done and total."""
+def _counted(what: str, rate: bool = False) -> Iterator[Count]:
+    """A progress bar on stderr, with a rate if wanted; a function that takes done and total."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:
+    speed = (_Speed(),) if rate else ()
+    remaining = TimeRemainingColumn()
+    with Progress(*columns, *speed, remaining, console=messages, transient=True) as bar:
         task = bar.add_task(what)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
