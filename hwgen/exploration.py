@@ -89,8 +89,8 @@ class Workload(Strict):
 class Bound(Strict):
     """Limits of a quantity, both included."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    max: Annotated[float | None, Field(allow_inf_nan=False)] = None
 
     @model_validator(mode="after")
     def _some(self) -> Self:

@@ -95,11 +95,12 @@ class Limit(NamedTuple):
 
     def miss(self, values: Any) -> Any:
         """By what share of the limit values are beyond it; 0 or less: they keep to it."""
-        over = (values - self.high) / (abs(self.high) or 1)
-        under = (self.low - values) / (abs(self.low) or 1)
-        if np.isinf(self.low):
-            return over
-        return under if np.isinf(self.high) else np.maximum(over, under)
+        misses = []
+        if np.isfinite(self.high):
+            misses.append((values - self.high) / (abs(self.high) or 1))
+        if np.isfinite(self.low):
+            misses.append((self.low - values) / (abs(self.low) or 1))
+        return misses[0] if len(misses) == 1 else np.maximum(*misses)
 
 
 def limits(question: Question) -> list[Limit]:
