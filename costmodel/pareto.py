@@ -175,7 +175,8 @@ def _dominator(tree: Floats, least: Floats, point: Floats) -> int:
 @njit(cache=True)
 def _reaches(least: Floats, point: Floats) -> bool:
     """Whether something with these least values may be no worse than the point."""
-    for column in range(len(point)):  # noqa: SIM110: numba compiles no generators
+    # Numba compiles no generators.
+    for column in range(len(point)):  # noqa: SIM110
         if least[column] > point[column]:
             return False
     return True

@@ -123,7 +123,9 @@ def _objectives(value: Any) -> Any:
             found.append({"quantity": name, "maximise": way == "maximise"})
         else:
             found.append(item)
-    names = [str(item["quantity"]) for item in found if isinstance(item, dict) and "quantity" in item]
+    names = [
+        str(item["quantity"]) for item in found if isinstance(item, dict) and "quantity" in item
+    ]
     if len(set(names)) < len(names):
         raise ValueError("should be different quantities")
     return tuple(found)
@@ -200,15 +202,15 @@ class SweepConfig(Strict):
     ] = Field(default_factory=dict)
     objectives: Annotated[
         tuple[Objective, ...],
-        BeforeValidator(
-            _objectives, json_schema_input_type=list[Quantity | dict[str, Quantity]]
-        ),
+        BeforeValidator(_objectives, json_schema_input_type=list[Quantity | dict[str, Quantity]]),
         Field(min_length=2, description="to minimise, or {maximise: quantity}"),
     ] = (Objective(quantity="area"), Objective(quantity="cycles_per_token"))
     keep: Annotated[
         Literal["all", "feasible", "front"],
-        Field(description="points in the results: all legal ones, those that keep to the "
-        "constraints, or those on the front"),
+        Field(
+            description="points in the results: all legal ones, those that keep to the "
+            "constraints, or those on the front"
+        ),
     ] = "feasible"
 
     @model_validator(mode="after")

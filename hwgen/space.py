@@ -280,9 +280,7 @@ def core_of(row: Mapping[str, Any]) -> CoreConfig:
     sizes = ("mu", "tables", "ports", "reuse", "max_in_features", "max_out_features")
     content |= {name: int(row[name]) for name in sizes}
     content |= {name: row[name] or None for name in ("arith", "table", "storage", "builder")}
-    content["pipeline"] = {
-        name: int(row[f"pipeline_{name}"]) for name in PipelineAxes.model_fields
-    }
+    content["pipeline"] = {name: int(row[f"pipeline_{name}"]) for name in PipelineAxes.model_fields}
     if floating is not None:
         content["sum_format"] = None if row["sum_format"] == row["act"] else row["sum_format"]
         if row["arith"] == "fixed" and row["fixed_bits"] < floating.fixed_bits:

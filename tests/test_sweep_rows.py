@@ -1,4 +1,4 @@
-"""Rows of a sweep: the numbers of one core at a time, by the functions that know nothing of arrays."""
+"""Rows of a sweep: the numbers of one core at a time, by functions that know of no arrays."""
 
 from __future__ import annotations
 

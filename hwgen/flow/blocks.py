@@ -199,7 +199,7 @@ class Evaluator:
     def _legal(
         self, shape: Shape, values: dict[str, Any], extent: tuple[int, ...], tally: Tally
     ) -> Bools:
-        """Which points are cores, by the rules of `CoreConfig` between sizes, and pass ``where``."""
+        """Which points are cores, by the rules of `CoreConfig` for sizes, and pass ``where``."""
         core, space = shape.core, self.question.space
         tables, ports = values["tables"], values["ports"]
         rules = {

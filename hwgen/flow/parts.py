@@ -89,9 +89,7 @@ def _table(evaluator: Evaluator, space: Space, kept: list[Kept]) -> pa.Table:
         else:
             columns[name] = np.repeat(np.array(values, np.int32), lengths)
     for name in kept[0].columns:
-        parts = [
-            np.broadcast_to(one.columns[name], len(one.numbers)) for one in kept
-        ]
+        parts = [np.broadcast_to(one.columns[name], len(one.numbers)) for one in kept]
         column = np.concatenate(parts)
         # Sizes are small; cycles of a first token need not be.
         small = column.dtype == np.int64 and not name.endswith("cycles")
@@ -107,8 +105,12 @@ class Parts:
 
     def __init__(self, folder: Path, question: Question, layout: Layout) -> None:
         self.folder, self.layout = folder, layout
-        self.manifest = {"format": "hwgen.parts/1", "question": question.digest}
-        self.manifest |= {"parts": layout.parts, "blocks": layout.each}
+        self.manifest: dict[str, str | int] = {
+            "format": "hwgen.parts/1",
+            "question": question.digest,
+            "parts": layout.parts,
+            "blocks": layout.each,
+        }
 
     def open(self) -> list[int]:
         """The parts that are there; those of another question, and broken ones, are removed."""

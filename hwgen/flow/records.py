@@ -49,7 +49,7 @@ def write_results(result: Sweep, joiner: Joiner) -> None:
         folder / "run.json": json.dumps(_run_record(result), indent=1) + "\n",
     }
     drawn = pd.concat([result.sample[~result.sample["front"]], result.front], ignore_index=True)
-    best = len(drawn) - len(result.front) + result.front.index.get_loc(result.best)
+    best = len(drawn) - len(result.front) + result.best
     first, second = config.objectives[:2]
     title = f"{result.question.title}: {result.tally.feasible:,} cores, "
     title += ", ".join(result.question.technologies)
@@ -80,7 +80,7 @@ def core_name(core: CoreConfig) -> str:
 
 def _best_yaml(result: Sweep) -> str:
     row = result.front.loc[result.best]
-    core = core_of(row.to_dict())
+    core = core_of({str(name): value for name, value in row.items()})
     many = f"{row['cores']} cores of " if row["cores"] > 1 else ""
     first, second = (_way(each) for each in result.question.config.objectives[:2])
     name = result.question.config.name

@@ -52,7 +52,7 @@ class Forecast:
 @dataclass(frozen=True)
 class Sweep:
     """An exploration's results and where they lie. ``front``: sorted by the objectives, and with
-    areas by component; ``best`` is a label of its index. ``sample``: of all kept points."""
+    areas by component; ``best`` is a row of it. ``sample``: of all kept points."""
 
     question: Question
     folder: Path
@@ -178,9 +178,9 @@ def _all_parts(
 class _Worker:
     """What a process needs to make parts; its own front drops most points early."""
 
-    def __init__(self, question: Question, folder: Path) -> None:
-        self.layout = Layout(question.space)
-        self.parts = Parts(folder, question, self.layout)
+    def __init__(self, question: Question, layout: Layout, folder: Path) -> None:
+        self.layout = layout
+        self.parts = Parts(folder, question, layout)
         self.evaluator = Evaluator(question)
 
     def make(self, part: int) -> int:
@@ -191,9 +191,9 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _start(question: Question, folder: Path) -> None:
+def _start(question: Question, layout: Layout, folder: Path) -> None:
     global _worker
-    _worker = _Worker(question, folder)
+    _worker = _Worker(question, layout, folder)
 
 
 def _make_one(part: int) -> int:
@@ -204,18 +204,20 @@ def _make_one(part: int) -> int:
 def _make(work: Work, parts: Parts, missing: list[int]) -> Iterator[int]:
     """Make the parts, in any order; the pool is gone when this ends, however it does."""
     if work.forecast.jobs == 1:
-        worker = _Worker(work.question, parts.folder)
+        worker = _Worker(work.question, work.layout, parts.folder)
         yield from map(worker.make, missing)
         return
     pool = ProcessPoolExecutor(
         work.forecast.jobs,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start,
-        initargs=(work.question, parts.folder),
+        initargs=(work.question, work.layout, parts.folder),
     )
     try:
         waiting = iter(missing)
-        running = {pool.submit(_make_one, part) for part, _ in zip(waiting, range(64), strict=False)}
+        running = {
+            pool.submit(_make_one, part) for part, _ in zip(waiting, range(64), strict=False)
+        }
         while running:
             ready, running = wait(running, return_when=FIRST_COMPLETED)
             for future in ready:
@@ -286,6 +288,7 @@ def _sorted_front(question: Question, front: pd.DataFrame) -> pd.DataFrame:
     objectives = question.config.objectives
     keys = [question.column(each.quantity) for each in objectives]
     up = [not each.maximise for each in objectives]
+    front = front.drop(columns="feasible", errors="ignore")
     front = front.sort_values([*keys, "point"], ascending=[*up, True], ignore_index=True)
     evaluator, unit = Evaluator(question), question.area_column.removeprefix("area_")
     places = front["point"].to_numpy() // question.space.grid
@@ -302,7 +305,7 @@ def _sorted_front(question: Question, front: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best(question: Question, front: pd.DataFrame) -> int:
-    """Label of the point with the least product of the first two objectives."""
+    """Row of the point with the least product of the first two objectives."""
     product: Any = 1.0
     for objective in question.config.objectives[:2]:
         values = front[question.column(objective.quantity)].astype(float)
@@ -335,7 +338,9 @@ def _why_none(question: Question, tally: Tally) -> str:
     bounds = {limit.name: limit for limit in limits(question)}
     for limit in bounds.values():
         count = tally.excluded[limit.name]
-        lines.append(f"{name}: {limit.text}: {count:,} of {tally.points:,} points do not keep to it")
+        lines.append(
+            f"{name}: {limit.text}: {count:,} of {tally.points:,} points do not keep to it"
+        )
     assert tally.nearest is not None
     _, core, cores = question.space.point(tally.nearest[1])
     many = f"{cores} × " if cores > 1 else ""
