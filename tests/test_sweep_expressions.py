@@ -1,4 +1,4 @@
-"""Arithmetic and conditions of sweep files: what they mean, what they refuse, how far they reach."""
+"""Arithmetic and conditions of sweep files: what they mean, refuse, and how far they reach."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ def test_conditions_refuse_what_is_none():
 @pytest.mark.parametrize("text", ["a // b", "a % (b - 3)", "a // (a % 2)", "a // min(a, b)"])
 def test_a_divisor_that_can_be_0_is_found_beforehand(text):
     ranges = {"a": (-2, 9), "b": (0, 5)}
-    with pytest.raises(ExpressionError, match="can be 0 and divides$"):
+    with pytest.raises(ExpressionError, match=r"can be 0 and divides$"):
         parse(text, NUMBERS).bounds(ranges)
     assert parse("a // max(b, 1)", NUMBERS).bounds(ranges) == (-2, 9)
 
 
 def test_numbers_too_large_are_found_beforehand():
-    with pytest.raises(ExpressionError, match="can reach .*, too large$"):
+    with pytest.raises(ExpressionError, match=r"can reach .*, too large$"):
         parse("a * a * a * a * a", NUMBERS).bounds({"a": (1, 4096)})
     assert parse("a * a", NUMBERS).bounds({"a": (-3, 4096)})[1] == 4096**2

@@ -19,7 +19,7 @@ from costmodel.pareto import pareto_mask
 from hwgen.config import ConfigError, HwgenError
 from hwgen.flow import parts as parts_module
 from hwgen.flow import sweep as sweep_module
-from hwgen.flow.parts import Layout, Parts, PartError
+from hwgen.flow.parts import Layout, PartError, Parts
 from hwgen.flow.question import ask
 from hwgen.flow.sweep import prepare, run, sweep
 from hwgen.space import core_of
@@ -176,14 +176,14 @@ def test_a_part_with_a_wrong_bit_is_named_and_made_again(ask_for):
     sweep(file, Path("whole"))
     with pytest.raises(KeyboardInterrupt):
         sweep(file, Path("out"), stop_after(3))
-    part = Path("out/parts/part-000001.parquet")
+    part = Path("out/parts/part-000000.parquet")
     place = pq.ParquetFile(part).metadata.row_group(0).column(0).data_page_offset + 40
     data = bytearray(part.read_bytes())
     data[place] ^= 4
     part.write_bytes(data)
     with pytest.raises(HwgenError) as error:
         sweep(file, Path("out"))
-    assert str(error.value).startswith("out/parts/part-000001.parquet: is damaged (")
+    assert str(error.value).startswith("out/parts/part-000000.parquet: is damaged (")
     assert str(error.value).endswith("and was removed; run the same command again to go on")
     sweep(file, Path("out"))
     assert contents("out") == contents("whole")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ def sweep(
     from hwgen.flow.records import FILES
     from hwgen.flow.sweep import prepare, run
 
-    work = prepare(config, out, jobs)
+    work = prepare(config, out, jobs or len(os.sched_getaffinity(0)))
     if dry_run:
         if as_json:
             _print_json(asdict(work.forecast))

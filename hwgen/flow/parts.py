@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,7 +137,7 @@ class Parts:
             return False
         try:
             _facts(pq.read_schema(path))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError):
             path.unlink()
             return False
         return True
@@ -145,10 +146,11 @@ class Parts:
         """A whole part; PartError if there is no room for it."""
         path = self.path(part)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        facts = {b"hwgen": json.dumps(_as_json(tally)).encode()}
+        facts = json.dumps(_as_json(tally)).encode()
+        metadata = {b"hwgen": facts, b"crc32": b"%d" % zlib.crc32(facts)}
         try:
             pq.write_table(
-                table.replace_schema_metadata(facts),
+                table.replace_schema_metadata(metadata),
                 temporary,
                 compression="lz4",
                 use_dictionary=_words(table.schema),
@@ -271,7 +273,12 @@ def _as_json(tally: Tally) -> dict[str, Any]:
 
 
 def _facts(schema: pa.Schema) -> Tally:
-    facts = json.loads((schema.metadata or {})[b"hwgen"])
+    """ValueError if they are not as written."""
+    metadata = schema.metadata or {}
+    content = metadata.get(b"hwgen", b"")
+    if metadata.get(b"crc32") != b"%d" % zlib.crc32(content):
+        raise ValueError("checksum of metadata")
+    facts = json.loads(content)
     nearest = facts.pop("nearest")
     dropped, excluded = Counter(facts.pop("dropped")), Counter(facts.pop("excluded"))
     return Tally(**facts, dropped=dropped, excluded=excluded, nearest=nearest and tuple(nearest))

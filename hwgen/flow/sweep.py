@@ -6,7 +6,6 @@ Parts of the space are evaluated by all processors (`hwgen.flow.parts`), then jo
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -85,14 +84,14 @@ class Work:
     folder: Path
 
 
-def prepare(config_path: Path, out: Path | None = None, jobs: int | None = None) -> Work:
+def prepare(config_path: Path, out: Path | None = None, jobs: int = 1) -> Work:
     """Check the whole question and look at a sample of it; nothing is written.
 
-    jobs: processes, by default one for each processor.
+    jobs: processes, at most; more than one import the caller's main module, as `multiprocessing`
+    says.
     """
     question = ask(config_path)
     layout = Layout(question.space)
-    jobs = jobs or len(os.sched_getaffinity(0))
     space = question.space
     seconds = _expected_seconds(question, layout)
     jobs = min(jobs, layout.parts) if seconds > PATIENCE else 1
@@ -109,7 +108,7 @@ def sweep(
     config_path: Path,
     out: Path | None = None,
     progress: Progress = lambda done, total: None,
-    jobs: int | None = None,
+    jobs: int = 1,
 ) -> Sweep:
     """Evaluate every point of a sweep file and write results, front, plots and the best core.
 
@@ -316,6 +315,8 @@ def _best(question: Question, front: pd.DataFrame) -> int:
 
 def _expected_seconds(question: Question, layout: Layout) -> float:
     """Of one process, from up to three blocks, evaluated and forgotten."""
+    if layout.blocks > 3:  # What every process does once is not to be multiplied.
+        Evaluator(question).block(0, layout.boxes[0], Tally())
     evaluator, spent, timed = Evaluator(question), 0.0, 0
     for block in sorted({layout.blocks // 7, layout.blocks // 2, layout.blocks * 6 // 7}):
         start = time.perf_counter()
