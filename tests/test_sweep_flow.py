@@ -105,8 +105,9 @@ def test_a_row_is_a_core_file_again(ask_for):
 def test_processes_do_not_matter(ask_for, monkeypatch):
     sweep(ask_for(), Path("one"), jobs=1)
     monkeypatch.setattr(sweep_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(sweep_module, "QUEUE", 2)
     work = prepare(ask_for(), Path("two"), jobs=2)
-    assert work.forecast.jobs == 2
+    assert work.forecast.jobs == 2 < work.layout.parts
     run(work)
     assert contents("one") == contents("two")
 

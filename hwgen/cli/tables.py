@@ -48,6 +48,8 @@ def sweep_tables(result: Sweep) -> Iterator[Table | str]:
     table = Table(title=f"Best cores for {question.title}: the Pareto front{model}")
     table.add_column("core", no_wrap=True)
     timed = {name: column for name, column in TIMED_COLUMNS.items() if name in front}
+    if config.memory.priced:
+        del timed["core_energy_fj_per_token"]
     names = (f"area {unit}", "cycles/token", "weight Mb", "act Mb", "used")
     for name in (*names, *(title for title, _ in timed.values())):
         table.add_column(name, justify="right", no_wrap=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from hwgen.space import describe
 Progress = Callable[[int, int], None]
 PATIENCE = 4.0
 """Seconds of work, expected, for which other processes are not worth their start."""
+QUEUE = 16
+"""Parts given to the processes at once."""
 DRAWN = 10_000
 """Points in the picture beside the front, about."""
 PROCESS_MB, BYTES_A_POINT = 260, 700
@@ -214,15 +217,11 @@ def _make(work: Work, parts: Parts, missing: list[int]) -> Iterator[int]:
     )
     try:
         waiting = iter(missing)
-        running = {
-            pool.submit(_make_one, part) for part, _ in zip(waiting, range(64), strict=False)
-        }
+        running = {pool.submit(_make_one, part) for part in islice(waiting, QUEUE)}
         while running:
             ready, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(_make_one, part) for part in islice(waiting, len(ready))}
             for future in ready:
-                for part in waiting:
-                    running.add(pool.submit(_make_one, part))
-                    break
                 yield future.result()
     except BrokenProcessPool:
         raise HwgenError(
