@@ -22,6 +22,7 @@ from hwgen.config import MAX_TABLE_PORTS
 from hwgen.flow.points import Points
 from hwgen.flow.question import Question
 from hwgen.space import GRID, MOST, Shape
+from hwgen.structure import structure
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -181,6 +182,7 @@ class Evaluator:
             technology = self.question.technologies[shape.technology]
             area = unit_area if config.model == "hwgen" else paper_unit_area
             prices = self._prices[shape.technology]
+            structure.cache_clear()  # Nobody asks for another shape's again.
             self._shape = place, PricedShape(shape.core, technology, config.activity, prices, area)
         return self._shape[1]
 
