@@ -16,6 +16,7 @@ from hwgen.config import ConfigError, CoreConfig
 from hwgen.flow.blocks import DENSE
 from hwgen.flow.question import ask
 from hwgen.flow.sweep import prepare, sweep
+from hwgen.space import core_of
 
 ROOT = Path(__file__).parents[1]
 LAYER = {"name": "l", "in_features": 64, "out_features": 48}
@@ -84,6 +85,9 @@ def test_points_are_the_legal_cores_that_conditions_let_pass(write, few):
                 storage_of = storage if kind == "lut" else ""
                 expected.append((kind, mu, tables, ports, reuse, storage_of, cores))
     assert points(result.results) == expected
+    for row in result.results.to_dict("records"):
+        _, core, cores = result.question.space.point(row["point"])
+        assert (core_of(row), row["cores"]) == (core, cores)
     share = len(expected) / result.question.space.size
     assert share < DENSE if few else share > DENSE
     total = len(expected) + sum(result.dropped.values())

@@ -6,6 +6,8 @@ Parts of the space are evaluated by all processors (`hwgen.flow.parts`), then jo
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -13,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -195,7 +198,17 @@ _worker: _Worker | None = None
 
 def _start(question: Question, layout: Layout, folder: Path) -> None:
     global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process stops the others.
+    Thread(target=_end_with_parent, daemon=True).start()
     _worker = _Worker(question, layout, folder)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _make_one(part: int) -> int:
