@@ -9,23 +9,21 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from costmodel.pareto import Front
 from hwgen.config import ConfigError, HwgenError
 from hwgen.flow.blocks import BLOCK, Evaluator, Tally, limits
+from hwgen.flow.joined import best_row, compete, join, objective_columns
 from hwgen.flow.parts import AGAIN, Joiner, Layout, Parts, evaluate
 from hwgen.flow.question import Question, ask
 from hwgen.space import describe
@@ -35,8 +33,6 @@ PATIENCE = 4.0
 """Seconds of work, expected, for which other processes are not worth their start."""
 QUEUE = 16
 """Parts given to the processes at once."""
-DRAWN = 10_000
-"""Points in the picture beside the front, about."""
 PROCESS_MB, BYTES_A_POINT = 260, 700
 """Of memory: of a process, and of a point in its block."""
 
@@ -137,14 +133,14 @@ def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
         one = parts.tally(part)
         tally.add(one)
         fresh += one.points if new else 0
-        _compete(front, work.question, parts.read(part, _objective_columns(work.question)))
+        compete(front, work.question, parts.read(part, objective_columns(work.question)))
     if not tally.feasible:
         parts.remove()
         _remove_if_empty(work.folder)
         raise ConfigError(_why_none(work.question, tally))
     joiner = Joiner(work.folder / "results.parquet")
     try:
-        found, sample, kept = _join(work, parts, np.sort(front.ids), joiner)
+        found, sample, kept = join(work.question, parts, np.sort(front.ids), joiner)
         joiner.finish()
         seconds = time.perf_counter() - started
         result = Sweep(
@@ -152,7 +148,7 @@ def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
             folder=work.folder,
             tally=tally,
             front=found,
-            best=_best(work.question, found),
+            best=best_row(work.question, found),
             sample=sample,
             kept=kept,
             seconds=seconds,
@@ -243,86 +239,6 @@ def _make(work: Work, parts: Parts, missing: list[int]) -> Iterator[int]:
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _objective_columns(question: Question) -> list[str]:
-    names = [question.column(each.quantity) for each in question.config.objectives]
-    return ["point", "candidate", *names]
-
-
-def _compete(front: Front, question: Question, table: pa.Table) -> None:
-    """Put a part's candidates to the front."""
-    if not table.num_rows:
-        return
-    table = table.filter(table["candidate"])
-    values = np.empty((len(table), len(question.config.objectives)))
-    for column, objective in enumerate(question.config.objectives):
-        values[:, column] = table[question.column(objective.quantity)].to_numpy()
-        if objective.maximise:
-            values[:, column] *= -1
-    front.add(values, table["point"].to_numpy())
-
-
-def _join(
-    work: Work, parts: Parts, ids: Any, joiner: Joiner
-) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """The front and a sample of all kept points; all of them go to the joiner."""
-    found, sample, kept = [], [], 0
-    step = max(1, work.question.space.size // DRAWN)
-    for part in range(work.layout.parts):
-        table = parts.read(part)
-        if not table.num_rows:
-            continue
-        flags = np.isin(table["point"].to_numpy(), ids)
-        table = table.drop_columns("candidate").append_column("front", pa.array(flags))
-        found.append(table.filter(flags))
-        if work.question.config.keep == "front":
-            table = found[-1]
-        sample.append(table.filter(pc.equal(pc.remainder(table["point"], step), 0)))
-        joiner.add(table)
-        kept += len(table)
-    return _sorted_front(work.question, _frame(found)), _frame(sample), kept
-
-
-def _frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
-    """A table whose words are words, not categories."""
-    table = pa.concat_tables(tables)
-    fields = [
-        field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields)).to_pandas()
-
-
-def _sorted_front(question: Question, front: pd.DataFrame) -> pd.DataFrame:
-    """By the objectives, best first; with areas by component."""
-    objectives = question.config.objectives
-    keys = [question.column(each.quantity) for each in objectives]
-    up = [not each.maximise for each in objectives]
-    front = front.drop(columns="feasible", errors="ignore")
-    front = front.sort_values([*keys, "point"], ascending=[*up, True], ignore_index=True)
-    evaluator, unit = Evaluator(question), question.area_column.removeprefix("area_")
-    places = front["point"].to_numpy() // question.space.grid
-    areas: dict[str, Any] = {}
-    for place in np.unique(places):
-        rows = np.flatnonzero(places == place)
-        sizes = [front[name].to_numpy(np.int64)[rows] for name in ("tables", "ports", "reuse")]
-        parts = evaluator.priced(int(place)).area_by_component(*sizes)
-        cores = front["cores"].to_numpy(np.int64)[rows]
-        for name, area in parts.items():
-            column = areas.setdefault(f"area_{name}_{unit}", np.zeros(len(front)))
-            column[rows] = cores * area
-    return pd.concat([front, pd.DataFrame(areas)], axis=1)
-
-
-def _best(question: Question, front: pd.DataFrame) -> int:
-    """Row of the point with the least product of the first two objectives."""
-    product: Any = 1.0
-    for objective in question.config.objectives[:2]:
-        values = front[question.column(objective.quantity)].astype(float)
-        product = product * (1 / values if objective.maximise else values)
-    least = front.index[product == product.min()]
-    return int(front.loc[least, "point"].idxmin())
 
 
 def _expected_seconds(question: Question, layout: Layout) -> float:
