@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from costmodel.area import Area
 from costmodel.technology import Technology
 from hwgen.config import HwgenError
-from hwgen.primitive import Primitive
+from hwgen.primitive import Counts, Primitive
 from hwgen.structure import COMPONENTS, Structure
 
 UNIT_WIDTH = 16
@@ -35,23 +35,38 @@ def uncorrected(spec: Structure, technology: Technology) -> dict[str, float]:
     """
     parts = dict.fromkeys(COMPONENTS, 0.0)
     for component, number, counts in spec.units:
-        if component != "control":
-            for primitive, each in counts.items():
-                parts[component] += number * each * _area(primitive, technology)
+        parts[component] += number * _unit_sum(component, counts, technology)
     return parts
 
 
-def paper_area(spec: Structure, technology: Technology) -> Area:
-    """Area by the paper's model; raises PaperModelError, also without a fitted γ."""
+def paper_unit_area(component: str, counts: Counts, technology: Technology) -> float:
+    """As `costmodel.area.unit_area`; raises PaperModelError, also without a fitted γ."""
     if technology.paper is None:
         raise PaperModelError(
             f"{technology.name}: model paper has no fitted coefficient; run "
             f"`hwgen calibrate {technology.name} --training`, then `hwgen calibrate "
             f"{technology.name}`"
         )
-    gamma = technology.paper.gamma
-    parts = {name: gamma * area for name, area in uncorrected(spec, technology).items()}
-    return Area(sum(parts.values()), technology.area_unit, parts, calibrated=True)
+    return technology.paper.gamma * _unit_sum(component, counts, technology)
+
+
+def paper_area(spec: Structure, technology: Technology) -> Area:
+    """Area by the paper's model; PaperModelError as `paper_unit_area`."""
+    parts, total = dict.fromkeys(COMPONENTS, 0.0), 0.0
+    for component, number, counts in spec.units:
+        area = number * paper_unit_area(component, counts, technology)
+        parts[component] += area
+        total += area
+    return Area(total, technology.area_unit, parts, calibrated=True)
+
+
+def _unit_sum(component: str, counts: Counts, technology: Technology) -> float:
+    """Uncorrected, of one unit of a component."""
+    if component == "control":
+        return 0.0
+    return sum(
+        (number * _area(primitive, technology) for primitive, number in counts.items()), start=0.0
+    )
 
 
 def fit_gamma(sums: Sequence[float], synthesised: Sequence[float]) -> float:

@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+LEAF = 8
+"""Members of a leaf of the tree, at most."""
+RECENT = 8
+"""Members that dominated others lately, asked first."""
 
 
 class Front:
     """The front of all points seen so far, block by block; memory as large as the front.
 
-    The same points give the same front, whatever the blocks. Cost: a dominated point is compared
-    with few members, since those that dominate often are asked first; a member with all of them.
+    The same points give the same front, whatever the blocks. A point is held against the members
+    that dominated others lately, and then against a tree of all of them, of which it sees few.
     """
 
     def __init__(self, objectives: int) -> None:
@@ -33,11 +37,7 @@ class Front:
             raise ValueError("objectives must not be NaN")
         values = np.ascontiguousarray(values, dtype=np.float64)
         alive = np.flatnonzero(_not_dominated(values, self.values))
-        # What dominates has no larger sum, and of equal (rounded) sums comes first in the
-        # objectives' own order: nothing later dominates anything earlier.
-        some = values[alive]
-        alive = alive[np.lexsort((*some.T[::-1], some.sum(axis=1)))]
-        alive = alive[_first_come(values[alive])]
+        alive = alive[_not_dominated(values[alive], values[alive])]
         stays = _not_dominated(self.values, values[alive])
         self.values = np.concatenate([self.values[stays], values[alive]])
         self.ids = np.concatenate([self.ids[stays], ids[alive]])
@@ -71,35 +71,112 @@ def _dominates(a: Floats, b: Floats) -> bool:
 @njit(cache=True)
 def _not_dominated(points: Floats, members: Floats) -> Bools:
     """Of each point, whether no member dominates it."""
-    order = np.arange(len(members))
     result = np.ones(len(points), np.bool_)
+    if len(members) == 0 or len(points) == 0:
+        return result
+    tree, least = _tree(members)
+    recent = np.zeros(RECENT, np.int64)
     for i in range(len(points)):
-        for place in range(len(order)):
-            if _dominates(members[order[place]], points[i]):
+        for place in range(RECENT):
+            if _dominates(tree[recent[place]], points[i]):
                 result[i] = False
                 # Half way to the front of the queue: who dominates often is asked soon.
                 other = place // 2
-                order[place], order[other] = order[other], order[place]
+                recent[place], recent[other] = recent[other], recent[place]
                 break
+        if result[i]:
+            found = _dominator(tree, least, points[i])
+            if found >= 0:
+                result[i] = False
+                recent[RECENT - 1] = found
     return result
 
 
 @njit(cache=True)
-def _first_come(points: Floats) -> Bools:
-    """Of points in an order in which nothing later dominates, those that nothing dominates."""
-    result = np.zeros(len(points), np.bool_)
-    order = np.empty(len(points), np.int64)
-    members = 0
-    for i in range(len(points)):
-        dominated = False
-        for place in range(members):
-            if _dominates(points[order[place]], points[i]):
-                dominated = True
-                other = place // 2
-                order[place], order[other] = order[other], order[place]
-                break
-        if not dominated:
-            order[members] = i
-            members += 1
-            result[i] = True
-    return result
+def _levels(number: int) -> int:
+    levels = 0
+    while number >> levels > LEAF:
+        levels += 1
+    return levels
+
+
+@njit(cache=True)
+def _tree(members: Floats) -> tuple[Floats, Floats]:
+    """Members in the order of a balanced k-d tree, and each node's least values.
+
+    Node j of level l holds members n·j >> l … n·(j + 1) >> l and is row 2^l + j.
+    """
+    number, width = members.shape
+    levels = _levels(number)
+    order = np.arange(number)
+    for level in range(levels):
+        column = level % width
+        for node in range(1 << level):
+            start, stop = number * node >> level, number * (node + 1) >> level
+            middle = number * (2 * node + 1) >> (level + 1)
+            _select(order, members[:, column], start, stop, middle)
+    tree = members[order]
+    least = np.empty((2 << levels, width))
+    for node in range(1 << levels):
+        start, stop = number * node >> levels, number * (node + 1) >> levels
+        for column in range(width):
+            least[(1 << levels) + node, column] = tree[start:stop, column].min()
+    for node in range((1 << levels) - 1, 0, -1):
+        for column in range(width):
+            least[node, column] = min(least[2 * node, column], least[2 * node + 1, column])
+    return tree, least
+
+
+@njit(cache=True)
+def _select(order: Ints, keys: Floats, start: int, stop: int, middle: int) -> None:
+    """Reorder start … stop so that no key before ``middle`` is larger than one after it."""
+    low, high = start, stop - 1
+    while low < high:
+        pivot = keys[order[(low + high) // 2]]
+        i, j = low, high
+        while i <= j:
+            while keys[order[i]] < pivot:
+                i += 1
+            while keys[order[j]] > pivot:
+                j -= 1
+            if i <= j:
+                order[i], order[j] = order[j], order[i]
+                i, j = i + 1, j - 1
+        if middle <= j:
+            high = j
+        elif middle >= i:
+            low = i
+        else:
+            return
+
+
+@njit(cache=True)
+def _dominator(tree: Floats, least: Floats, point: Floats) -> int:
+    """Row of a member that dominates the point; -1 if none does."""
+    number, levels = len(tree), _levels(len(tree))
+    waiting = np.empty(levels + 2, np.int64)
+    waiting[0], size = 1, 1
+    while size:
+        size -= 1
+        node = waiting[size]
+        if not _reaches(least[node], point):
+            continue
+        if node >= 1 << levels:
+            leaf = node - (1 << levels)
+            for row in range(number * leaf >> levels, number * (leaf + 1) >> levels):
+                if _dominates(tree[row], point):
+                    return row
+        else:
+            waiting[size], waiting[size + 1] = 2 * node + 1, 2 * node
+            size += 2
+    return -1
+
+
+@njit(cache=True)
+def _reaches(least: Floats, point: Floats) -> bool:
+    """Whether something with these least values may be no worse than the point."""
+    # Numba compiles no generators.
+    for column in range(len(point)):  # noqa: SIM110
+        if least[column] > point[column]:
+            return False
+    return True

@@ -21,7 +21,14 @@ LABELS = {
     "sum_bits_per_token": "result bits written per token",
     "clock_ns": "clock period, ns",
     "ns_per_token": "time per token, ns",
-    "core_energy_fj_per_token": "energy of the core per token, fJ",
+    "core_energy_fj_per_token": "energy of the cores per token, fJ",
+    "energy_fj_per_token": "energy of cores and memory per token, fJ",
+    "first_token_cycles": "cycles to the first token",
+    "utilisation": "share of the multiply-accumulates possible",
+    "tokens_per_second": "tokens per second",
+    "latency_ms": "time to the first token, ms",
+    "bandwidth_gbs": "weights read, GB/s",
+    "power_mw": "power, mW",
 }
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
@@ -72,12 +79,16 @@ def series_of(results: pd.DataFrame) -> pd.Series:
     return results["kind"].where(~luts, "lut, µ = " + results["mu"].astype(str))
 
 
-def pareto_figure(results: pd.DataFrame, x: str, y: str, title: str, best: int) -> Figure:
+def pareto_figure(
+    results: pd.DataFrame, across: tuple[str, bool], up: tuple[str, bool], title: str, best: int
+) -> Figure:
     """All points of two objectives on logarithmic axes, the front as a line, the best ringed.
 
-    results: one row per point with columns ``x``, ``y``, ``kind``, ``mu`` and ``front``; ``best``
-    is the position of the row to ring. Of the front, what is minimal in ``x`` and ``y`` is drawn.
+    results: one row per point with the columns of ``across`` and ``up`` (each a column and whether
+    more is better), ``kind``, ``mu`` and ``front``; ``best`` is the position of the row to ring. Of
+    the front, what is best in these two is drawn.
     """
+    (x, more_x), (y, more_y) = across, up
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.add_subplot()
     names = series_of(results)
@@ -86,8 +97,10 @@ def pareto_figure(results: pd.DataFrame, x: str, y: str, title: str, best: int) 
         axes.scatter(
             points[x], points[y], s=16, alpha=0.5, color=colour, label=name, lw=0, marker=marker
         )
-    front = results[results["front"]].sort_values([x, y])
-    stairs = front[front[y] < front[y].cummin().shift(fill_value=float("inf"))]
+    front = results[results["front"]]
+    front = front.sort_values([x, y], ascending=[not more_x, not more_y])
+    rank = -front[y] if more_y else front[y]
+    stairs = front[rank < rank.cummin().shift(fill_value=float("inf"))]
     axes.plot(
         stairs[x],
         stairs[y],

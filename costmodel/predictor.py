@@ -43,6 +43,8 @@ from hwgen.structure import COMPONENTS, Structure, structure
 
 VARIED = ("tables", "ports", "reuse", "name")
 """What does not belong to a shape."""
+UnitArea = Callable[[str, Counts, Technology], float]
+"""`costmodel.area.unit_area`, or that of another model."""
 _SHAPE = attrgetter(*(name for name in CoreConfig.model_fields if name not in VARIED))
 
 
@@ -102,8 +104,9 @@ class Shape:
         technology: Technology,
         activity: ActivityClass,
         prices: dict[Any, Prices],
+        area: UnitArea = unit_area,
     ) -> None:
-        self.core, self.technology, self.activity = core, technology, activity
+        self.core, self.technology, self.activity, self._area = core, technology, activity, area
         self._prices = prices
         """Of control, reductions and accumulators, by their specs; shapes have many in common."""
         self.mu = core.mu
@@ -149,6 +152,14 @@ class Shape:
             ("convert", ports, self._prices_at(self._part, -2, 0)),
             ("convert", 1, self._prices_at(self._part, -1, 0)),
         ]
+
+    def area_by_component(self, tables: Any, ports: Any, reuse: Any) -> dict[str, Any]:
+        """As `predict` takes them: area of each of `hwgen.structure.COMPONENTS`."""
+        deep = _look(lambda d: int(d > 1), reuse)
+        parts: dict[str, Any] = {}
+        for component, number, prices in self._units(tables, ports, reuse, deep):
+            parts[component] = parts.get(component, 0.0) + number * prices.area
+        return parts
 
     def _energy(
         self, units: list[tuple[str, Any, Prices]], reuse: Any, wait: int
@@ -200,7 +211,7 @@ class Shape:
 
     def _price(self, component: str, counts: Counts) -> Prices:
         technology = self.technology
-        area = unit_area(component, counts, technology)
+        area = self._area(component, counts, technology)
         if technology.energy is None:
             return Prices(area, 0.0, 0.0, 0.0, 0.0)
         energy = unit_energy(component, counts, technology, self.activity)

@@ -12,7 +12,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PLAIN = ["config", "number", "codebook", "dag", "structure", "primitive", "exploration", "keywords"]
-PLAIN += ["system", "fixedspec", "floatspec", "fpspec", "spec", "counts"]
+PLAIN += [
+    "axes",
+    "expressions",
+    "space",
+    "system",
+    "fixedspec",
+    "floatspec",
+    "fpspec",
+    "spec",
+    "counts",
+]
 
 
 def imports(path: Path) -> set[str]:

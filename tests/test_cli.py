@@ -166,11 +166,13 @@ def test_sweep_writes_records_front_plot_and_best_core(hwgen_cli):
     content = json.loads(outcome.out)
     folder = Path("results/small")
     assert (outcome.code, content["points"]) == (0, 18)
+    assert content["feasible"] == 18
+    assert content["points_per_second"] > 0
     assert sum(content["dropped"].values()) == 6
     results = pd.read_parquet(folder / "results.parquet")
     front = pd.read_csv(folder / "pareto.csv", keep_default_na=False)
     assert len(results) == 18
-    assert len(front) == results["front"].sum() == len(content["front"]) > 1
+    assert len(front) == results["front"].sum() == content["front"] > 1
     assert results.notna().all(axis=None)
     row = results.query("kind == 'lut' and mu == 2 and tables == 2 and ports == 4").iloc[0]
     assert row["cycles_per_token"] == 3 * (6 * 3 + 2)
@@ -330,9 +332,11 @@ SWEEP_FAULTS = {
     ),
     "unknown objective": (
         "core: {kind: lut, tables: 1, ports: 1}\nobjectives: [area, power]",
-        "sweep.yaml: objectives.1: input should be 'area', 'cycles_per_token', "
-        "'weight_bits_per_token', 'act_bits_per_token', 'sum_bits_per_token', 'clock_ns', "
-        "'ns_per_token' or 'core_energy_fj_per_token', not 'power'",
+        "sweep.yaml: objectives.1.quantity: input should be 'area', 'cycles_per_token', "
+        "'first_token_cycles', 'weight_bits_per_token', 'act_bits_per_token', "
+        "'sum_bits_per_token', 'utilisation', 'clock_ns', 'ns_per_token', 'tokens_per_second', "
+        "'latency_ms', 'bandwidth_gbs', 'core_energy_fj_per_token', 'energy_fj_per_token' or "
+        "'power_mw', not 'power'",
     ),
 }
 

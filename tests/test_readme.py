@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hwgen.axes import Axes
 from hwgen.cli import app
 from hwgen.config import CoreConfig
-from hwgen.exploration import Axes, Space, load_sweep
+from hwgen.exploration import load_sweep
+from hwgen.space import Space
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,7 +27,7 @@ def sweep(tmp_path):
 
 
 def test_the_sweep_to_copy_spans_what_its_comments_say(sweep):
-    space = Space(sweep)
+    space = Space(sweep, 2560, 6912)
     assert space.axes["mu"] == [1, 2, 3, 4]
     assert space.axes["tables"] == [4, 8, 16, 32, 64]
     assert {core.fixed_bits for core in space.cores()} == {None, 24}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -48,31 +50,52 @@ def sweep(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="results folder; default results/<name>")
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="processes; default: processors")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check the file, say what it will take, and stop")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate every core of a sweep file; write results, Pareto front, plots and the best core."""
-    from hwgen.cli.tables import sweep_tables
-    from hwgen.flow.sweep import sweep as run
+    """Evaluate every point of a sweep file; write results, Pareto front, plots and the best core.
 
-    with counted("evaluating cores") as progress:
-        result = run(config, out, progress)
-    names = ["results.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml", "run.json"]
-    names.append("report.html")  # Last: what to open next.
+    A sweep that was stopped goes on where it was when it is run again.
+    """
+    from hwgen.cli.tables import forecast_text, sweep_tables
+    from hwgen.flow.records import FILES
+    from hwgen.flow.sweep import prepare, run
+
+    work = prepare(config, out, jobs or len(os.sched_getaffinity(0)))
+    if dry_run:
+        if as_json:
+            print_json(asdict(work.forecast))
+        else:
+            output.print(forecast_text(work.forecast), soft_wrap=True)
+        return
+    messages.print(forecast_text(work.forecast), soft_wrap=True)
+    with counted("evaluating points", rate=True) as progress:
+        result = run(work, progress)
     if as_json:
         print_json(
             {
                 "folder": str(result.folder),
-                "files": names,
-                "points": len(result.results),
-                "front": json.loads(result.front.to_json(orient="records")),
-                "best": json.loads(result.results.iloc[result.best].to_json()),
+                "files": list(FILES),
+                "points": result.tally.points,
+                "feasible": result.tally.feasible,
+                "kept": result.kept,
+                "front": len(result.front),
+                "points_per_second": result.points_per_second,
+                "seconds": result.seconds,
+                "best": json.loads(result.front.loc[result.best].to_json()),
                 "dropped": result.dropped,
+                "excluded": dict(result.tally.excluded),
             }
         )
         return
     for item in sweep_tables(result):
         output.print(item)
-    for name in names:
+    for name in FILES:
         typer.echo(result.folder / name)
 
 

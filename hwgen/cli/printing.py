@@ -11,7 +11,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
 Count = Callable[[int, int], None]
@@ -32,19 +41,26 @@ def status(first: str) -> Iterator[Any]:
 
 
 @contextmanager
-def counted(what: str) -> Iterator[Count]:
-    """A progress bar on stderr; a function that takes done and total."""
-    with staged(what) as (_, count):
+def counted(what: str, rate: bool = False) -> Iterator[Count]:
+    """A progress bar on stderr, with a rate if wanted; a function that takes done and total."""
+    with staged(what, rate) as (_, count):
         yield count
 
 
 @contextmanager
-def staged(first: str) -> Iterator[tuple[Callable[[str], None], Count]]:
+def staged(first: str, rate: bool = False) -> Iterator[tuple[Callable[[str], None], Count]]:
     """A progress bar on stderr: a function that changes its text, one that takes done and total."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as bar:
+    speed = (_Speed(),) if rate else ()
+    remaining = TimeRemainingColumn()
+    with Progress(*columns, *speed, remaining, console=messages, transient=True) as bar:
         task = bar.add_task(first, total=None)
         yield (
             lambda text: bar.update(task, description=text),
             lambda done, total: bar.update(task, completed=done, total=total),
         )
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")

@@ -94,6 +94,12 @@ def report_files(
     return {folder / "report.html": page(report), **pictures}
 
 
+def of_the_clock(results: pd.DataFrame) -> list[str]:
+    """Columns that follow from the clock."""
+    pattern, _ = JUDGED["delay"]
+    return [str(name) for name in results if re.fullmatch(pattern, str(name))]
+
+
 def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
     """Name and figure of each bar chart; with several technologies one of each."""
     technologies = technologies_of(report.results)

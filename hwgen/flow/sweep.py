@@ -1,272 +1,291 @@
-"""hwgen sweep: every core of a space, its cost and its cycles, and the Pareto front."""
+"""hwgen sweep: every point of a space, what it costs and how long it takes, and the Pareto front.
+
+Parts of the space are evaluated by all processors (`hwgen.flow.parts`), then joined in order.
+"""
 
 from __future__ import annotations
 
-import io
-import json
-import platform
-import subprocess
-import sys
+import multiprocessing
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from threading import Thread
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from costmodel.area import OMITTED, core_area
-from costmodel.paper import PaperModelError, paper_area
-from costmodel.pareto import pareto_mask
-from costmodel.plots import pareto_figure, picture
-from costmodel.predictor import Prediction, Predictor
-from costmodel.technology import Technology, load_technology
-from hwgen.config import ConfigError, CoreConfig
-from hwgen.exploration import Space, SweepConfig, Workload, describe, load_sweep
-from hwgen.files import write_atomically
-from hwgen.flow.report import question, report_files
-from hwgen.structure import COMPONENTS, structure
-from sim.cycles import Run, in_tiles, out_tiles, total_cycles, traffic
+from costmodel.pareto import Front
+from hwgen.config import ConfigError, HwgenError
+from hwgen.flow.blocks import BLOCK, Evaluator, Tally, limits
+from hwgen.flow.joined import best_row, compete, join, objective_columns
+from hwgen.flow.parts import AGAIN, Joiner, Layout, Parts, evaluate
+from hwgen.flow.question import Question, ask
+from hwgen.space import describe
 
 Progress = Callable[[int, int], None]
-AXES = (
-    "kind",
-    "act",
-    "arith",
-    "fixed_bits",
-    "sum_format",
-    "mu",
-    "tables",
-    "ports",
-    "reuse",
-    "table",
-    "storage",
-    "builder",
-    "pipeline_build",
-    "pipeline_fetch",
-    "pipeline_reduce",
-    "pipeline_fp_add",
-    "pipeline_fp_mul",
-    "max_in_features",
-    "max_out_features",
-)
+PATIENCE = 4.0
+"""Seconds of work, expected, for which other processes are not worth their start."""
+QUEUE = 16
+"""Parts given to the processes at once."""
+PROCESS_MB, BYTES_A_POINT = 260, 700
+"""Of memory: of a process, and of a point in its block."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a sweep will take; seconds from a sample of its blocks, memory from their size."""
+
+    combinations: int
+    points: int
+    """combinations of shapes that are legal; some sizes may still not be"""
+    shapes: int
+    seconds: float
+    memory_mb: float
+    jobs: int
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """An exploration's results and where they lie. ``best`` is a row of ``results``."""
+    """An exploration's results and where they lie. ``front``: sorted by the objectives, and with
+    areas by component; ``best`` is a row of it. ``sample``: of all kept points."""
 
-    config: SweepConfig
-    results: pd.DataFrame
-    best: int
-    dropped: dict[str, int]
+    question: Question
     folder: Path
-    area_column: str
+    tally: Tally
+    front: pd.DataFrame
+    best: int
+    sample: pd.DataFrame
+    kept: int
+    seconds: float
+    points_per_second: float
 
     @property
-    def front(self) -> pd.DataFrame:
-        """The Pareto front, sorted by its objectives."""
-        columns = [_column(name, self.area_column) for name in self.config.objectives]
-        return self.results[self.results["front"]].sort_values([*columns, *AXES])
+    def results(self) -> pd.DataFrame:
+        """Every kept point; as large as the file."""
+        return pd.read_parquet(self.folder / "results.parquet")
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Combinations that are no points, by reason."""
+        return dict(self.tally.dropped + self.question.space.dropped)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A sweep that is ready to run."""
+
+    question: Question
+    layout: Layout
+    forecast: Forecast
+    folder: Path
+
+
+def prepare(config_path: Path, out: Path | None = None, jobs: int = 1) -> Work:
+    """Check the whole question and look at a sample of it; nothing is written.
+
+    jobs: processes, at most; more than one import the caller's main module, as `multiprocessing`
+    says.
+    """
+    question = ask(config_path)
+    layout = Layout(question.space)
+    space = question.space
+    seconds = _expected_seconds(question, layout)
+    jobs = min(jobs, layout.parts) if seconds > PATIENCE else 1
+    largest = min(BLOCK, -(-space.grid // len(layout.boxes)))
+    memory = (jobs + (jobs > 1)) * PROCESS_MB + jobs * largest * BYTES_A_POINT / 1e6
+    forecast = Forecast(
+        space.combinations, space.size, len(space.shapes), seconds / jobs, memory, jobs
+    )
+    folder = out or Path("results") / str(question.config.name)
+    return Work(question, layout, forecast, folder)
 
 
 def sweep(
-    config_path: Path, out: Path | None = None, progress: Progress = lambda done, total: None
+    config_path: Path,
+    out: Path | None = None,
+    progress: Progress = lambda done, total: None,
+    jobs: int = 1,
 ) -> Sweep:
-    """Evaluate every core of a sweep file and write results, front, plots and the best core.
+    """Evaluate every point of a sweep file and write results, front, plots and the best core.
 
-    ``out`` defaults to results/<name>. All files appear at once, or none.
+    ``out`` defaults to results/<name>. Results appear at once, or none; until then parts of them
+    are in the folder ``parts`` beside them, from where the same sweep goes on.
     """
-    started = time.time()
-    config = load_sweep(config_path)
-    technology = load_technology(config.technology)
-    _check_objectives(config, technology)
-    space = Space(config)
-    predictor = Predictor(technology, config.activity)
-    rows = []
-    cores = []
-    for core in space.cores():
-        try:
-            rows.append(evaluate(core, config.workload, predictor, config.model))
-            cores.append(core)
-        except PaperModelError as error:
-            space.dropped[str(error)] += 1
-        progress(len(rows) + space.dropped.total(), space.size)
-    progress(space.size, space.size)
-    if not rows:
-        where = f"{config_path}: core: no combination is a legal core"
-        reasons = (f"{where}: {reason} ({count})" for reason, count in space.dropped.items())
-        raise ConfigError("\n".join(reasons))
-    results = pd.DataFrame(rows)
-    area = f"area_{technology.area_unit}"
-    objectives = [_column(name, area) for name in config.objectives]
-    results["front"] = pareto_mask(results[objectives].to_numpy(float))
-    first, second = objectives[:2]
-    product = (results[first] * results[second]).where(results["front"], np.inf)
-    best = int(product.to_numpy().argmin())
-    folder = out or Path("results") / str(config.name)
-    result = Sweep(config, results, best, dict(space.dropped), folder, area)
-    _write(result, cores[best], technology, time.time() - started)
+    return run(prepare(config_path, out, jobs), progress)
+
+
+def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
+    """Do what was prepared."""
+    from hwgen.flow.records import write_results
+
+    started = time.perf_counter()
+    parts = Parts(work.folder / "parts", work.question, work.layout)
+    here = parts.open()
+    tally, fresh = Tally(), 0
+    front = Front(len(work.question.config.objectives))
+    for part, new in _all_parts(work, parts, here, progress):
+        one = parts.tally(part)
+        tally.add(one)
+        fresh += one.points if new else 0
+        compete(front, work.question, parts.read(part, objective_columns(work.question)))
+    if not tally.feasible:
+        parts.remove()
+        _remove_if_empty(work.folder)
+        raise ConfigError(_why_none(work.question, tally))
+    joiner = Joiner(work.folder / "results.parquet")
+    try:
+        found, sample, kept = join(work.question, parts, np.sort(front.ids), joiner)
+        joiner.finish()
+        seconds = time.perf_counter() - started
+        result = Sweep(
+            question=work.question,
+            folder=work.folder,
+            tally=tally,
+            front=found,
+            best=best_row(work.question, found),
+            sample=sample,
+            kept=kept,
+            seconds=seconds,
+            points_per_second=fresh / seconds,
+        )
+        write_results(result, joiner)
+    except BaseException:
+        joiner.drop()
+        raise
+    parts.remove()
     return result
 
 
-def _check_objectives(config: SweepConfig, technology: Technology) -> None:
-    """ConfigError for objectives that the technology has no numbers for."""
-    lacking = {
-        "clock_ns": technology.delays,
-        "ns_per_token": technology.delays,
-        "core_energy_fj_per_token": technology.energy and technology.delays,
-    }
-    for name in config.objectives:
-        if name in lacking and lacking[name] is None:
-            raise ConfigError(
-                f"objectives: {name}: {technology.name} has no delays or energies; take a "
-                "technology that has, such as asap7, or leave it out"
-            )
+def _all_parts(
+    work: Work, parts: Parts, here: list[int], progress: Progress
+) -> Iterator[tuple[int, bool]]:
+    """Every part once it is on disk, and whether it was made now."""
+    total, done = work.question.space.combinations, work.question.space.dropped.total()
+    missing = sorted({*range(work.layout.parts)} - {*here})
+    made = _make(work, parts, missing) if missing else iter(())
+    for new, group in ((False, here), (True, made)):
+        for part in group:
+            done += work.layout.points(part)
+            yield part, new
+            progress(done, total)
 
 
-def evaluate(
-    core: CoreConfig, workload: Workload, predictor: Predictor, model: str = "hwgen"
-) -> dict[str, Any]:
-    """One row of the results: the axes, area by component, cycles and traffic per token.
+class _Worker:
+    """What a process needs to make parts; its own front drops most points early."""
 
-    With delays also clock and time, with energies also the core's energy per token, at full speed
-    and with leakage. Raises PaperModelError for a core that model ``paper`` cannot predict.
-    """
-    technology = predictor.technology
-    spec = structure(core)
-    area = (paper_area if model == "paper" else core_area)(spec, technology)
-    cycles = weights = acts = sums = macs = tiles = 0
-    for layer in workload.layers:
-        run = Run(workload.tokens, layer.in_features, layer.out_features)
-        moved = traffic(spec, run)
-        cycles += layer.count * total_cycles(spec, [run])
-        weights += layer.count * moved.weight_bits
-        acts += layer.count * moved.act_bits
-        sums += layer.count * moved.sum_bits
-        macs += layer.count * run.tokens * run.in_features * run.out_features
-        tiles += layer.count * run.tokens * in_tiles(spec, run) * out_tiles(spec, run)
-    unit = technology.area_unit
-    lut = core.kind == "lut"
-    return {
-        "kind": core.kind,
-        "act": core.act,
-        "arith": core.arith or "",
-        "fixed_bits": core.number.bits if core.arith == "fixed" else 0,
-        "sum_format": core.sum_number.name if core.sum_number else "",
-        "mu": core.mu,
-        "tables": core.tables,
-        "ports": core.ports,
-        "reuse": core.reuse,
-        "table": core.table or ("half" if lut else ""),
-        "storage": core.storage or ("wires" if lut else ""),
-        "builder": core.builder or ("minimal" if lut else ""),
-        **{f"pipeline_{name}": depth for name, depth in core.pipeline.model_dump().items()},
-        "max_in_features": core.max_in_features,
-        "max_out_features": core.max_out_features,
-        "technology": technology.name,
-        "model": model,
-        "calibrated": area.calibrated,
-        "tile_n": core.tile_n,
-        "tile_m": core.tile_m,
-        f"area_{unit}": area.total,
-        **{f"area_{name}_{unit}": area.by_component[name] for name in COMPONENTS},
-        "cycles_per_token": cycles / workload.tokens,
-        "weight_bits_per_token": weights / workload.tokens,
-        "act_bits_per_token": acts / workload.tokens,
-        "sum_bits_per_token": sums / workload.tokens,
-        "utilisation": macs / (cycles * core.tile_n * core.tile_m),
-        **_time_and_energy(predictor(core), cycles / workload.tokens, tiles / workload.tokens),
-    }
+    def __init__(self, question: Question, layout: Layout, folder: Path) -> None:
+        self.layout = layout
+        self.parts = Parts(folder, question, layout)
+        self.evaluator = Evaluator(question)
+
+    def make(self, part: int) -> int:
+        self.parts.write(part, *evaluate(self.evaluator, self.layout, part))
+        return part
 
 
-def _time_and_energy(found: Prediction, cycles: float, tiles: float) -> dict[str, float]:
-    """Of one token; what the technology has no numbers for is left out."""
-    if found.period_ns is None:
-        return {}
-    ns = cycles * found.period_ns
-    columns = {"clock_ns": found.period_ns, "ns_per_token": ns}
-    if found.fj_per_tile is not None:
-        leakage_fj = found.leakage_mw * ns * 1000  # 1 mW for 1 ns is 1 pJ.
-        columns["core_energy_fj_per_token"] = tiles * found.fj_per_tile + leakage_fj
-    return columns
+_worker: _Worker | None = None
 
 
-def _column(objective: str, area: str) -> str:
-    return area if objective == "area" else objective
+def _start(question: Question, layout: Layout, folder: Path) -> None:
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process stops the others.
+    Thread(target=_end_with_parent, daemon=True).start()
+    _worker = _Worker(question, layout, folder)
 
 
-def _write(result: Sweep, best: CoreConfig, technology: Technology, seconds: float) -> None:
-    folder, config = result.folder, result.config
-    x, y = (_column(name, result.area_column) for name in config.objectives[:2])
-    title = f"{config.workload.name}: {len(result.results)} cores, {technology.name}"
-    figure = pareto_figure(result.results, x, y, title, result.best)
-    table = io.BytesIO()
-    result.results.to_parquet(table, index=False)
-    front = result.front.drop(columns="front").to_csv(index=False, lineterminator="\n")
-    core = best.model_dump(exclude_none=True, exclude_defaults=True) | {"name": _core_name(best)}
-    core = {"format": best.format, **core}
-    comment = f"# {describe(best)}: least {x} × {y} of the front of {config.name}.\n"
-    write_atomically(
-        {
-            folder / "results.parquet": table.getvalue(),
-            folder / "pareto.csv": front,
-            folder / "pareto.png": picture(figure, "png"),
-            folder / "pareto.svg": picture(figure, "svg"),
-            **report_files(
-                folder,
-                result.results,
-                [_column(name, result.area_column) for name in config.objectives],
-                title=title,
-                question=question(config),
-                best=result.best,
-                dropped=result.dropped,
-                activity=config.activity,
-                model=config.model,
-            ),
-            folder / "best.yaml": comment + yaml.safe_dump(core, sort_keys=False),
-            folder / "run.json": json.dumps(_run_record(result, seconds), indent=1) + "\n",
-        }
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _make_one(part: int) -> int:
+    assert _worker is not None
+    return _worker.make(part)
+
+
+def _make(work: Work, parts: Parts, missing: list[int]) -> Iterator[int]:
+    """Make the parts, in any order; the pool is gone when this ends, however it does."""
+    if work.forecast.jobs == 1:
+        worker = _Worker(work.question, work.layout, parts.folder)
+        yield from map(worker.make, missing)
+        return
+    pool = ProcessPoolExecutor(
+        work.forecast.jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(work.question, work.layout, parts.folder),
     )
-
-
-def _core_name(core: CoreConfig) -> str:
-    parts = [core.kind, core.act, f"mu{core.mu}", f"l{core.tables}", f"k{core.ports}"]
-    return "_".join([*parts, f"d{core.reuse}"])
-
-
-def _run_record(result: Sweep, seconds: float) -> dict[str, Any]:
-    """What varies between identical runs, and how to repeat this one."""
-    packages = ("hwgen", "numpy", "pandas", "pyarrow", "pydantic")
-    return {
-        "command": ["hwgen", *sys.argv[1:]],
-        "commit": _commit(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(time.time() - seconds)),
-        "seconds": seconds,
-        "host": platform.node(),
-        "python": platform.python_version(),
-        "tools": {name: version(name) for name in packages},
-        "points": len(result.results),
-        "front": int(result.results["front"].sum()),
-        "dropped": result.dropped,
-        "config": result.config.model_dump(),
-        "omitted": OMITTED,
-    }
-
-
-def _commit() -> str | None:
-    """The commit of the working copy, if this is one and git is there."""
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
+        waiting = iter(missing)
+        running = {pool.submit(_make_one, part) for part in islice(waiting, QUEUE)}
+        while running:
+            ready, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(_make_one, part) for part in islice(waiting, len(ready))}
+            for future in ready:
+                yield future.result()
+    except BrokenProcessPool:
+        raise HwgenError(
+            f"{parts.folder}: a process of the sweep was killed, by hand or for want of memory; "
+            f"the parts so far are kept: {AGAIN}, with fewer --jobs if memory was short"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _expected_seconds(question: Question, layout: Layout) -> float:
+    """Of one process, from up to three blocks, evaluated and forgotten."""
+    if layout.blocks > 3:  # What every process does once is not to be multiplied.
+        Evaluator(question).block(0, layout.boxes[0], Tally())
+    evaluator, spent, timed = Evaluator(question), 0.0, 0
+    for block in sorted({layout.blocks // 7, layout.blocks // 2, layout.blocks * 6 // 7}):
+        start = time.perf_counter()
+        place, box = divmod(block, len(layout.boxes))
+        evaluator.block(place, layout.boxes[box], Tally())
+        spent, timed = spent + time.perf_counter() - start, timed + 1
+        if spent > 1:
+            break
+    return spent / timed * layout.blocks
+
+
+def _why_none(question: Question, tally: Tally) -> str:
+    """Why no point is feasible: what each constraint excludes, and what comes nearest."""
+    name = question.config.name
+    if not tally.points:
+        reasons = tally.dropped + question.space.dropped
+        lines = [f"{name}: core: no combination is a legal core that where lets pass"]
+        return "\n".join([*lines, *(f"{name}: {why} ({n:,})" for why, n in reasons.items())])
+    lines = [f"{name}: constraints: none of {tally.points:,} points keeps to all of them"]
+    bounds = {limit.name: limit for limit in limits(question)}
+    for limit in bounds.values():
+        count = tally.excluded[limit.name]
+        lines.append(
+            f"{name}: {limit.text}: {count:,} of {tally.points:,} points do not keep to it"
         )
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() or None
+    assert tally.nearest is not None
+    _, core, cores = question.space.point(tally.nearest[1])
+    many = f"{cores} × " if cores > 1 else ""
+    values = Evaluator(question).one(tally.nearest[1])
+    misses = [
+        f"{limit.name} {values.quantity(limit.quantity).item():,.6g}"
+        for limit in bounds.values()
+        if limit.miss(values.quantity(limit.quantity)) > 0
+    ]
+    lines.append(f"{name}: nearest: {many}{describe(core)}, with {', '.join(misses)}")
+    return "\n".join(lines)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+        folder.parent.rmdir()
+    except OSError:
+        pass

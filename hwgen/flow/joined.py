@@ -1,0 +1,100 @@
+"""Parts of a sweep put together: the front of all of them, and the tables of the results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from costmodel.pareto import Front
+from hwgen.flow.blocks import Evaluator
+from hwgen.flow.parts import Joiner, Parts
+from hwgen.flow.question import Question
+
+DRAWN = 10_000
+"""Points in the picture beside the front, about."""
+
+
+def objective_columns(question: Question) -> list[str]:
+    """Columns of a part that `compete` takes."""
+    names = [question.column(each.quantity) for each in question.config.objectives]
+    return ["point", "candidate", *names]
+
+
+def compete(front: Front, question: Question, table: pa.Table) -> None:
+    """Put a part's candidates to the front."""
+    if not table.num_rows:
+        return
+    table = table.filter(table["candidate"])
+    values = np.empty((len(table), len(question.config.objectives)))
+    for column, objective in enumerate(question.config.objectives):
+        values[:, column] = table[question.column(objective.quantity)].to_numpy()
+        if objective.maximise:
+            values[:, column] *= -1
+    front.add(values, table["point"].to_numpy())
+
+
+def join(
+    question: Question, parts: Parts, ids: Any, joiner: Joiner
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """The front and a sample of all kept points; all of them go to the joiner."""
+    found, sample, kept = [], [], 0
+    step = max(1, question.space.size // DRAWN)
+    for part in range(parts.layout.parts):
+        table = parts.read(part)
+        if not table.num_rows:
+            continue
+        flags = np.isin(table["point"].to_numpy(), ids)
+        table = table.drop_columns("candidate").append_column("front", pa.array(flags))
+        found.append(table.filter(flags))
+        if question.config.keep == "front":
+            table = found[-1]
+        sample.append(table.filter(pc.equal(pc.remainder(table["point"], step), 0)))
+        joiner.add(table)
+        kept += len(table)
+    return _sorted_front(question, _frame(found)), _frame(sample), kept
+
+
+def _frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
+    """A table whose words are words, not categories."""
+    table = pa.concat_tables(tables)
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields)).to_pandas()
+
+
+def _sorted_front(question: Question, front: pd.DataFrame) -> pd.DataFrame:
+    """By the objectives, best first; with areas by component."""
+    objectives = question.config.objectives
+    keys = [question.column(each.quantity) for each in objectives]
+    up = [not each.maximise for each in objectives]
+    front = front.drop(columns="feasible", errors="ignore")
+    front = front.sort_values([*keys, "point"], ascending=[*up, True], ignore_index=True)
+    evaluator, unit = Evaluator(question), question.area_column.removeprefix("area_")
+    places = front["point"].to_numpy() // question.space.grid
+    areas: dict[str, Any] = {}
+    for place in np.unique(places):
+        rows = np.flatnonzero(places == place)
+        sizes = [front[name].to_numpy(np.int64)[rows] for name in ("tables", "ports", "reuse")]
+        parts = evaluator.priced(int(place)).area_by_component(*sizes)
+        cores = front["cores"].to_numpy(np.int64)[rows]
+        for name, area in parts.items():
+            column = areas.setdefault(f"area_{name}_{unit}", np.zeros(len(front)))
+            column[rows] = cores * area
+    return pd.concat([front, pd.DataFrame(areas)], axis=1)
+
+
+def best_row(question: Question, front: pd.DataFrame) -> int:
+    """Row of the point with the least product of the first two objectives."""
+    product: Any = 1.0
+    for objective in question.config.objectives[:2]:
+        values = front[question.column(objective.quantity)].astype(float)
+        product = product * (1 / values if objective.maximise else values)
+    least = front.index[product == product.min()]
+    return int(front.loc[least, "point"].idxmin())
