@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from costmodel.area import core_area
 from costmodel.plots import breakdown_figure, label_of, picture, sensitivity_figure
-from costmodel.predictor import Predictor
 from costmodel.report import (
     Objective,
     Report,
@@ -31,9 +31,10 @@ from costmodel.report import (
 from costmodel.sensitivity import sensitivity
 from costmodel.technology import load_technology
 from hwgen.config import load_core
-from hwgen.exploration import LayerShape, Workload
 from hwgen.flow.report import accuracy, core_files, report_files
-from hwgen.flow.sweep import AXES, Sweep, evaluate, sweep
+from hwgen.flow.sweep import Sweep, sweep
+from hwgen.space import core_of, describe
+from hwgen.structure import structure
 
 ROOT = Path(__file__).parents[1]
 EVIL = "</script><script>window.broken = 1</script><!--<script> & <b>\"'"
@@ -137,12 +138,13 @@ def test_what_comes_from_outside_cannot_leave_its_place(made):
 
 def test_every_value_comes_back(made):
     """The page holds the whole table, exactly; front, best and counts are those of the sweep."""
-    data, results = made.elements.data, made.sweep.results
+    data, results = made.elements.data, made.sweep.drawn
     assert data["rows"] == data["kept"] == len(results) > 100
     for name in results.columns.drop("front"):
-        assert decode(data["columns"][name], data["rows"]) == results[name].tolist(), name
+        values = results[name].astype(object).where(results[name].notna(), None)
+        assert decode(data["columns"][name], data["rows"]) == values.tolist(), name
     assert data["front"] == np.flatnonzero(results["front"]).tolist()
-    assert data["best"] == [made.sweep.best]
+    assert data["best"] == [made.sweep.drawn_best]
     assert dict(data["dropped"]) == made.sweep.dropped
     assert data["combinations"] == len(results) + sum(made.sweep.dropped.values())
     assert data["objectives"] == [
@@ -182,7 +184,7 @@ def test_the_front_is_whole_and_the_rest_is_thinned_the_same_every_time():
 
 
 def test_thinned_pages_say_so_and_shares_are_of_all_points(made):
-    results = made.sweep.results
+    results = made.sweep.drawn
     axes = ["kind", "mu", "tables"]
     report = Report(
         title="t",
@@ -191,7 +193,7 @@ def test_thinned_pages_say_so_and_shares_are_of_all_points(made):
         core_files=core_files,
         objectives=[Objective("area_um2"), Objective("utilisation", maximise=True)],
         axes=axes,
-        best=[made.sweep.best],
+        best=[made.sweep.drawn_best],
         dropped={},
     )
     thinned = content(report, most_background=5)
@@ -379,7 +381,7 @@ PLACE = """async (row) => {
 
 def test_the_plot_is_drawn(shown, made):
     """Every point is in it, and at every place of the front there is paint."""
-    results = made.sweep.results
+    results = made.sweep.drawn
     background, line, front = (shown.evaluate(POINTS, trace) for trace in range(3))
     assert sorted(background + front) == sorted(results["area_um2"])
     assert sorted(front) == sorted(results[results["front"]]["area_um2"])
@@ -399,7 +401,7 @@ def test_the_plot_is_drawn(shown, made):
 
 
 def test_axes_scales_and_colours_change(shown, made):
-    results = made.sweep.results
+    results = made.sweep.drawn
     shown.select_option("#x", "core_energy_fj_per_token")
     assert sorted(shown.evaluate(POINTS, 0) + shown.evaluate(POINTS, 2)) == sorted(
         results["core_energy_fj_per_token"]
@@ -420,10 +422,10 @@ def test_axes_scales_and_colours_change(shown, made):
 
 
 def test_hovering_and_clicking_a_point_show_its_core(shown, made, tmp_path):
-    results = made.sweep.results
+    results = made.sweep.drawn
     # Equal cores lie on one point, of which the page shows one.
     alone = results["front"] & ~results["area_um2"].duplicated(keep=False)
-    row = next(int(r) for r in np.flatnonzero(alone) if r != made.sweep.best)
+    row = next(int(r) for r in np.flatnonzero(alone) if r != made.sweep.drawn_best)
     x, y = shown.evaluate(PLACE, row)
     shown.mouse.move(x - 1, y)
     shown.mouse.move(x, y)
@@ -443,10 +445,10 @@ def test_hovering_and_clicking_a_point_show_its_core(shown, made, tmp_path):
     download.value.save_as(file)
     assert load_core(file) == core.model_copy(update={"name": file.stem})
     assert shown.locator("#breakdown .row").count() == (
-        made.sweep.results.filter(regex="^area_.+_um2$").loc[[made.sweep.best, row]].any().sum()
+        made.sweep.drawn.filter(regex="^area_.+_um2$").loc[[made.sweep.drawn_best, row]].any().sum()
     )
     shown.click("#show-best")
-    assert shown.evaluate("state.selected") == made.sweep.best
+    assert shown.evaluate("state.selected") == made.sweep.drawn_best
 
 
 def test_the_copy_button_copies(shown):
@@ -460,17 +462,15 @@ def test_the_copy_button_copies(shown):
 
 def test_every_file_that_the_page_shows_is_the_core_of_its_row(shown, made, tmp_path):
     """Each is accepted and gives, evaluated again, the axes and the area of the row."""
-    results = made.sweep.results
-    predictor = Predictor(load_technology("asap7"))
-    layer = LayerShape(name="a", in_features=48, out_features=24, count=3)
-    workload = Workload(name="again", layers=[layer])
+    results = made.sweep.drawn
+    technology = load_technology("asap7")
     texts = shown.evaluate("all.map(yamlOf)")
     for text, (_, row) in zip(texts, results.iterrows(), strict=True):
         path = tmp_path / "core.yaml"
         path.write_text(text)
-        again = evaluate(load_core(path), workload, predictor)
-        assert {name: again[name] for name in AXES} == row[list(AXES)].to_dict()
-        assert again["area_um2"] == row["area_um2"]
+        again = load_core(path)
+        assert describe(again) == describe(core_of(row.to_dict()))
+        assert core_area(structure(again), technology).total == row["area_um2"]
 
 
 def column_of(tab, name: str) -> list[str]:
@@ -480,7 +480,7 @@ def column_of(tab, name: str) -> list[str]:
 
 
 def test_the_table_sorts_and_filters(shown, made):
-    front = made.sweep.results[made.sweep.results["front"]]
+    front = made.sweep.drawn[made.sweep.drawn["front"]]
     areas = [float(text.replace(",", "")) for text in column_of(shown, "area_um2")]
     assert areas == pytest.approx(sorted(front["area_um2"]), rel=1e-2)
     for _ in range(2):
@@ -492,11 +492,11 @@ def test_the_table_sorts_and_filters(shown, made):
     fits = front.query(f"kind == 'lut' and ports == 2 and area_um2 < {limit}")
     assert 0 < len(column_of(shown, "kind")) == len(fits) < len(front)
     assert shown.inner_text("#filter-note") == f"{len(fits)} of {len(front)} cores."
-    shown.fill("#filter", "cores=2")
-    assert shown.inner_text("#filter-note").startswith("There is no column cores; there are ")
+    shown.fill("#filter", "cells=2")
+    assert shown.inner_text("#filter-note").startswith("There is no column cells; there are ")
     shown.fill("#filter", "")
     shown.locator("#front tbody tr").first.click()
-    assert shown.evaluate("state.selected") in np.flatnonzero(made.sweep.results["front"])
+    assert shown.evaluate("state.selected") in np.flatnonzero(made.sweep.drawn["front"])
     assert shown.locator("#front tr.chosen").count() == 1
 
 

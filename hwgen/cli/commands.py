@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: hwgen doctor")(doctor)
 
 
+@on_workers
 def sweep(
     config: Annotated[Path, typer.Argument(help="sweep file, YAML", metavar="CONFIG.yaml")],
     out: Annotated[
@@ -56,16 +57,26 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check the file, say what it will take, and stop")
     ] = False,
+    validate: Annotated[
+        int | None,
+        typer.Option(min=1, help="synthesise so many cores, spread over the front, and compare"),
+    ] = None,
+    emit: Annotated[
+        str | None, typer.Option(help="best: write its Verilog and verify it on a random layer")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every point of a sweep file; write results, Pareto front, plots and the best core.
 
     A sweep that was stopped goes on where it was when it is run again.
     """
-    from hwgen.cli.tables import forecast_text, sweep_tables
+    from hwgen.cli.front_tables import front_tables
+    from hwgen.cli.tables import forecast_text, mismatch_text, sweep_tables
     from hwgen.flow.records import FILES
     from hwgen.flow.sweep import prepare, run
 
+    if emit not in (None, "best"):
+        raise ConfigError(f"--emit: should be best, not {emit!r}")
     work = prepare(config, out, jobs or len(os.sched_getaffinity(0)))
     if dry_run:
         if as_json:
@@ -76,6 +87,17 @@ def sweep(
     messages.print(forecast_text(work.forecast), soft_wrap=True)
     with counted("evaluating points", rate=True) as progress:
         result = run(work, progress)
+    checked, built = [], None
+    if validate is not None:
+        from hwgen.flow.front import synthesise_front
+
+        with counted("synthesising cores of the front") as progress:
+            checked = synthesise_front(result, validate, progress)
+    if emit is not None:
+        from hwgen.flow.front import emit_best
+
+        with status("generating") as say:
+            built = emit_best(result, say)
     if as_json:
         print_json(
             {
@@ -90,13 +112,19 @@ def sweep(
                 "best": json.loads(result.front.loc[result.best].to_json()),
                 "dropped": result.dropped,
                 "excluded": dict(result.tally.excluded),
+                **({"validated": [one.as_json() for one in checked]} if checked else {}),
+                **({} if built is None else {"emitted": built.as_json()}),
             }
         )
-        return
-    for item in sweep_tables(result):
-        output.print(item)
-    for name in FILES:
-        typer.echo(result.folder / name)
+    else:
+        for item in chain(sweep_tables(result), front_tables(checked, built)):
+            output.print(item)
+        for name in FILES:
+            typer.echo(result.folder / name)
+    if built is not None and not built.verification.match:
+        fault = mismatch_text(built.folder.name, built.verification)
+        messages.print(f"hwgen: error: {fault}", soft_wrap=True)
+        raise typer.Exit(1)
 
 
 def generate(

@@ -27,6 +27,7 @@ from costmodel.residual import Residual
 from costmodel.sampling import CORES_FILE, Group, Sample, load_samples
 from costmodel.synth import Synthesis
 from costmodel.technology import Corrections, PaperModel, Technology, load_technology
+from hwgen.config import CoreConfig
 from hwgen.emit import emit
 from hwgen.files import write_atomically
 from hwgen.jobs import workers
@@ -164,8 +165,13 @@ def _delay_corrections(
 
 
 def synthesise_sample(tech: str, sample: Sample) -> Synthesis:
+    return synthesise_core(tech, sample.config)
+
+
+def synthesise_core(tech: str, config: CoreConfig) -> Synthesis:
+    """A core by the one definition of synthesised area, with delay where the library has any."""
     library = find_library(tech)
-    emitted = emit(sample.config)
+    emitted = emit(config)
     return library.synthesise(
         emitted.rtlil,
         emitted.name,

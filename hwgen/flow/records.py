@@ -51,8 +51,7 @@ def write_results(result: Sweep, joiner: Joiner) -> None:
         folder / "best.yaml": _best_yaml(result),
         folder / "run.json": json.dumps(_run_record(result), indent=1) + "\n",
     }
-    drawn = pd.concat([result.sample[~result.sample["front"]], result.front], ignore_index=True)
-    best = len(drawn) - len(result.front) + result.best
+    drawn, best = result.drawn, result.drawn_best
     first, second = config.objectives[:2]
     title = f"{result.question.title}: {result.tally.feasible:,} cores, "
     title += ", ".join(result.question.technologies)

@@ -71,6 +71,17 @@ class Sweep:
         return pd.read_parquet(self.folder / "results.parquet")
 
     @property
+    def drawn(self) -> pd.DataFrame:
+        """What pictures and the page show: a sample of the other points, then the front."""
+        others = self.sample[~self.sample["front"]]
+        return pd.concat([others, self.front], ignore_index=True)
+
+    @property
+    def drawn_best(self) -> int:
+        """The row of `drawn` that is the best."""
+        return int((~self.sample["front"]).sum()) + self.best
+
+    @property
     def dropped(self) -> dict[str, int]:
         """Combinations that are no points, by reason."""
         return dict(self.tally.dropped + self.question.space.dropped)
