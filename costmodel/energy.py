@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,6 +57,7 @@ class CoreEnergy:
     fj_per_mac: float
     by_component: Mapping[str, float]
     clock_fj_per_tile: float
+    clock_fj_per_cycle: float
     leakage_mw: float
     activity: ActivityClass
 
@@ -127,14 +128,15 @@ def core_energy(
     for component, number, counts in structure.units:
         unit = unit_energy(component, counts, technology, activity)
         parts[component] += number * unit.of_tile(config.reuse, cycles)
-        clock += number * unit.clock_fj * cycles
+        clock += number * unit.clock_fj
         leakage += number * unit_leakage_nw(component, counts, technology)
     total = sum(parts.values())
     return CoreEnergy(
         fj_per_tile=total,
         fj_per_mac=total / (config.tile_n * config.tile_m),
         by_component=parts,
-        clock_fj_per_tile=clock,
+        clock_fj_per_tile=clock * cycles,
+        clock_fj_per_cycle=clock,
         leakage_mw=leakage * 1e-6,
         activity=activity,
     )
@@ -144,6 +146,17 @@ def cycles_per_tile(structure: Structure) -> float:
     """Of a layer with many n-tiles: an accumulator is ready again R cycles later."""
     reuse = structure.config.reuse
     return max(reuse, structure.accumulator_latency) / reuse
+
+
+def work_fj(
+    tiles: Any, core_cycles: Any, per_tile: Any, fj_per_tile: Any, clock_fj_per_cycle: Any
+) -> Any:
+    """fJ of so many tiles in so many cycles of a core, or of several in those of all together.
+
+    per_tile: `cycles_per_tile`, which ``fj_per_tile`` holds for: in cycles beyond it, of filling,
+    draining and waiting, only the clock ticks. Numbers, or arrays of them. Without leakage.
+    """
+    return tiles * fj_per_tile + (core_cycles - tiles * per_tile) * clock_fj_per_cycle
 
 
 def busy_area(component: str, primitive: Primitive, technology: Technology) -> tuple[float, float]:

@@ -57,8 +57,9 @@ class Prediction(NamedTuple):
     accumulator_latency: int
     """R, of the shape. Cycles follow from it: `sim.cycles.cycles_per_token`."""
     fj_per_tile: Any
+    clock_fj_per_cycle: Any
     leakage_mw: Any
-    """Energy at full speed, and leakage; None without energies."""
+    """Energy at full speed, that of the clock alone, and leakage; None without energies."""
 
 
 class Prices(NamedTuple):
@@ -120,16 +121,15 @@ class Shape:
         deep = _look(lambda d: int(d > 1), reuse)
         units = self._units(tables, ports, reuse, deep)
         wait = self._get(self._accumulator_latency)
-        energy = leakage = None
+        energies = (None, None, None)
         if self.technology.energy is not None:
-            energy, leakage = self._energy(units, reuse, wait)
+            energies = self._energy(units, reuse, wait)
         return Prediction(
             _total(number * prices.area for _, number, prices in units),
             self.period_ns(tables, ports, reuse, deep),
             self._get(self._latency, tables, deep),
             wait,
-            energy,
-            leakage,
+            *energies,
         )
 
     def _units(
@@ -163,16 +163,18 @@ class Shape:
 
     def _energy(
         self, units: list[tuple[str, Any, Prices]], reuse: Any, wait: int
-    ) -> tuple[Any, Any]:
-        """fJ per tile and leakage in mW, as `costmodel.energy.core_energy` adds them."""
+    ) -> tuple[Any, Any, Any]:
+        """fJ per tile, of the clock per cycle, and leakage in mW, as `core_energy` adds them."""
         cycles = _larger(reuse, wait) / reuse
         parts: dict[str, Any] = dict.fromkeys(COMPONENTS, 0.0)
+        clock: Any = 0.0
         leakage: Any = 0.0
         for component, number, prices in units:
             unit = UnitEnergy(prices.tile_fj, prices.block_fj, prices.clock_fj)
             parts[component] = parts[component] + number * unit.of_tile(reuse, cycles)
+            clock = clock + number * prices.clock_fj
             leakage = leakage + number * prices.leakage_nw
-        return _total(parts.values()), leakage * 1e-6
+        return _total(parts.values()), clock, leakage * 1e-6
 
     def period_ns(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
         """Longest stage; None without unit delays."""

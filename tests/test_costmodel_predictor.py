@@ -40,6 +40,7 @@ def test_one_core_is_what_area_and_delay_say(predictor):
             energy = core_energy(spec, technology)
             assert found.fj_per_tile == energy.fj_per_tile, sample.name
             assert found.leakage_mw == energy.leakage_mw
+            assert found.clock_fj_per_cycle == energy.clock_fj_per_cycle
 
 
 @pytest.mark.parametrize("slow", GROUPS)
@@ -71,6 +72,7 @@ def test_arrays_are_what_single_cores_are(predictor, name):
         if single.fj_per_tile is not None:
             assert grid.fj_per_tile[place] == single.fj_per_tile
             assert grid.leakage_mw[place] == single.leakage_mw
+            assert grid.clock_fj_per_cycle[place] == single.clock_fj_per_cycle
     listed = shape.predict(tables[:3], ports, reuse[:3])
     assert listed.area.tolist() == [grid.area[i, i, i] for i in range(3)]
 
@@ -112,6 +114,8 @@ def test_a_sweep_by_time_and_energy(tmp_path):
         assert row.ns_per_token == row.cycles_per_token * clock
         # A milliwatt for a nanosecond is a picojoule.
         expected = tiles * energy.fj_per_tile + 1000 * energy.leakage_mw * row.ns_per_token
+        # Of the cycles that fill and drain the core only the clock takes energy.
+        expected += (row.cycles_per_token - tiles) * energy.clock_fj_per_cycle
         assert row.core_energy_fj_per_token == pytest.approx(expected, rel=1e-12)
 
 

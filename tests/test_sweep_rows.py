@@ -10,7 +10,7 @@ import yaml
 
 from costmodel.area import core_area
 from costmodel.delay import core_clock
-from costmodel.energy import core_energy
+from costmodel.energy import core_energy, cycles_per_tile
 from costmodel.paper import paper_area
 from costmodel.technology import load_technology
 from hwgen.flow.question import ask
@@ -148,7 +148,9 @@ def check(row, system, question):
     assert row["bandwidth_gbs"] == row["weight_bits_per_token"] / ns / 8
     energy = core_energy(spec, technology, config.activity)
     tiles = sum(times * one.tiles for times, one in passes) / tokens
-    fj = tiles * energy.fj_per_tile + system.cores * (energy.leakage_mw * ns * 1000)
+    idle = system.cores * (cycles / tokens) - tiles * cycles_per_tile(spec)
+    fj = tiles * energy.fj_per_tile + idle * energy.clock_fj_per_cycle
+    fj += system.cores * (energy.leakage_mw * ns * 1000)
     assert row["core_energy_fj_per_token"] == fj
     if config.memory.priced:
         streams = {"act": config.memory.acts, "weight": config.memory.keys}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from costmodel.energy import work_fj
 from costmodel.predictor import Prediction
 from costmodel.predictor import Shape as PricedShape
 from hwgen.flow.question import Question
@@ -225,8 +226,18 @@ class Points:
 
     @cached_property
     def core_energy_fj_per_token(self) -> Any:
-        leakage = self.found.leakage_mw * self.ns_per_token * 1000  # 1 mW for 1 ns is 1 pJ.
-        return self._tiles * self.found.fj_per_tile + self.sizes[3] * leakage
+        found, reuse, cores = self.found, self.sizes[2], self.sizes[3]
+        wait = found.accumulator_latency
+        per_tile = (reuse + (wait > reuse) * (wait - reuse)) / reuse
+        work = work_fj(
+            self._tiles,
+            cores * self.cycles_per_token,
+            per_tile,
+            found.fj_per_tile,
+            found.clock_fj_per_cycle,
+        )
+        leakage = found.leakage_mw * self.ns_per_token * 1000  # 1 mW for 1 ns is 1 pJ.
+        return work + cores * leakage
 
     @property
     def energy_fj_per_token(self) -> Any:

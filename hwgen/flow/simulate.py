@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from costmodel.delay import NoDelaysError, core_clock
-from costmodel.energy import core_energy
+from costmodel.energy import core_energy, cycles_per_tile, work_fj
 from costmodel.energy_data import ACTIVITIES, ActivityClass
 from costmodel.fpga import FAMILIES
 from costmodel.fpgacost import load_fpga
@@ -256,15 +256,16 @@ def energy_of(
     """Energy for a token of a pass, or why there is none. Every core's clock always runs."""
     if tech in FAMILIES:
         return None, f"{tech}: an FPGA has no calibrated energies"
-    cycles = system.cores * taken.cycles
+    spec, cycles = structure(system.core), system.cores * taken.cycles
     try:
-        found = core_energy(
-            structure(system.core), load_technology(tech), activity, cycles / taken.tiles
-        )
+        found = core_energy(spec, load_technology(tech), activity)
     except UncalibratedError as error:
         return None, str(error)
     leakage = found.leakage_mw * cycles * clock_ns  # 1 mW for 1 ns is 1 pJ.
-    total = taken.tiles * found.fj_per_tile * 1e-3 + leakage
+    work = work_fj(
+        taken.tiles, cycles, cycles_per_tile(spec), found.fj_per_tile, found.clock_fj_per_cycle
+    )
+    total = work * 1e-3 + leakage
     return Energy(total / taken.tokens, leakage / taken.tokens), ""
 
 
