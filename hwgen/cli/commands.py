@@ -57,6 +57,11 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check the file, say what it will take, and stop")
     ] = False,
+    search: Annotated[
+        int | None,
+        typer.Option(min=1, help="evaluate so many points, where NSGA-II looks, instead of all"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of --search")] = 0,
     validate: Annotated[
         int | None,
         typer.Option(min=1, help="synthesise so many cores, spread over the front, and compare"),
@@ -77,16 +82,24 @@ def sweep(
 
     if emit not in (None, "best"):
         raise ConfigError(f"--emit: should be best, not {emit!r}")
-    work = prepare(config, out, jobs or len(os.sched_getaffinity(0)))
-    if dry_run:
-        if as_json:
-            print_json(asdict(work.forecast))
-        else:
-            output.print(forecast_text(work.forecast), soft_wrap=True)
-        return
-    messages.print(forecast_text(work.forecast), soft_wrap=True)
-    with counted("evaluating points", rate=True) as progress:
-        result = run(work, progress)
+    if search is None and seed:
+        raise ConfigError("--seed: has no effect without --search; leave it out")
+    if search is not None and not dry_run:
+        from hwgen.flow.search import search as hunt
+
+        with counted("searching", rate=True) as progress:
+            result = hunt(config, search, out, seed, progress)
+    else:
+        work = prepare(config, out, jobs or len(os.sched_getaffinity(0)))
+        if dry_run:
+            if as_json:
+                print_json(asdict(work.forecast))
+            else:
+                output.print(forecast_text(work.forecast), soft_wrap=True)
+            return
+        messages.print(forecast_text(work.forecast), soft_wrap=True)
+        with counted("evaluating points", rate=True) as progress:
+            result = run(work, progress)
     checked, built = [], None
     if validate is not None:
         from hwgen.flow.front import synthesise_front

@@ -119,10 +119,12 @@ def limits(question: Question) -> list[Limit]:
 class Evaluator:
     """Evaluates blocks of a question; ``front`` is that of all feasible points so far."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, remembered: int = 1) -> None:
+        """remembered: shapes whose prices are kept; blocks of one shape follow each other."""
         self.question = question
         self._prices: dict[str, dict[Any, Prices]] = {name: {} for name in question.technologies}
-        self._shape: tuple[int, PricedShape] | None = None
+        self._shapes: dict[int, PricedShape] = {}
+        self._remembered = remembered
         self._limits = limits(question)
         self.front = Front(len(question.config.objectives))
 
@@ -175,16 +177,57 @@ class Evaluator:
         found = priced.predict(*sizes[:3])
         return Points(self.question, space.shapes[place], priced, sizes, found)
 
+    def some(self, place: int, at: Ints, tally: Tally) -> tuple[Bools, Points | None]:
+        """Points of the shape of that place, at places in its grid: which are legal, and those."""
+        shape, space = self.question.space.shapes[place], self.question.space
+        index = np.unravel_index(at, space.sizes)
+        values = shape.names
+        for name, where in zip(GRID, index, strict=True):
+            if name not in space.linked:
+                values[name] = np.array(space.axes[name], np.int64)[where]
+        self._link(values)
+        alive = self._legal(shape, values, at.shape, tally)
+        if not alive.any():
+            return alive, None
+        sizes = tuple(np.broadcast_to(values[name], at.shape)[alive] for name in GRID)
+        priced = self.priced(place)
+        try:
+            found = priced.predict(*sizes[:3])
+        except PaperModelError as error:
+            tally.dropped[str(error)] += int(np.count_nonzero(alive))
+            return np.zeros_like(alive), None
+        return alive, Points(self.question, shape, priced, sizes, found)
+
+    def judge(self, points: Points, numbers: Ints, tally: Tally) -> tuple[Any, Bools]:
+        """Objectives of ``points`` from `some`, to be minimised, and which of them are feasible;
+        these go to the front."""
+        everything = np.ones(numbers.shape, bool)
+        tally.points += len(numbers)
+        feasible = self._feasible(points, everything, numbers, tally)
+        self._compete(points, feasible, numbers)
+        return self._objectives(points, everything), feasible
+
+    def misses(self, points: Points) -> Any:
+        """By what share each of them misses the constraint that it misses most; 0: none."""
+        worst: Any = 0.0
+        for limit in self._limits:
+            worst = np.maximum(worst, limit.miss(points.quantity(limit.quantity)))
+        return worst
+
     def priced(self, place: int) -> PricedShape:
-        """Blocks of a shape follow each other; of others nothing is kept but common parts."""
-        if self._shape is None or self._shape[0] != place:
+        """A shape with its prices."""
+        found = self._shapes.get(place)
+        if found is None:
             shape, config = self.question.space.shapes[place], self.question.config
             technology = self.question.technologies[shape.technology]
             area = unit_area if config.model == "hwgen" else paper_unit_area
             prices = self._prices[shape.technology]
             structure.cache_clear()  # Nobody asks for another shape's again.
-            self._shape = place, PricedShape(shape.core, technology, config.activity, prices, area)
-        return self._shape[1]
+            found = PricedShape(shape.core, technology, config.activity, prices, area)
+            while len(self._shapes) >= self._remembered:
+                del self._shapes[next(iter(self._shapes))]
+            self._shapes[place] = found
+        return found
 
     def _values(self, shape: Shape, box: Box) -> dict[str, Any]:
         """Every name that expressions know: words, integers, and arrays that broadcast."""
@@ -194,9 +237,13 @@ class Evaluator:
                 wide = [1] * len(GRID)
                 wide[axis] = -1
                 values[name] = np.array(space.axes[name][part], np.int64).reshape(wide)
-        for name, link in space.linked.items():
-            values[name] = np.asarray(link.value(values), np.int64)
+        self._link(values)
         return values
+
+    def _link(self, values: dict[str, Any]) -> None:
+        """Add the sizes that are expressions of others."""
+        for name, link in self.question.space.linked.items():
+            values[name] = np.asarray(link.value(values), np.int64)
 
     def _legal(
         self, shape: Shape, values: dict[str, Any], extent: tuple[int, ...], tally: Tally
@@ -251,12 +298,16 @@ class Evaluator:
 
     def _compete(self, points: Points, feasible: Bools, numbers: Ints) -> None:
         """Put the feasible points to the front."""
+        self.front.add(self._objectives(points, feasible), numbers[feasible])
+
+    def _objectives(self, points: Points, chosen: Bools) -> Any:
+        """Of the chosen ones, (P, objectives), to be minimised."""
         objectives = self.question.config.objectives
-        whole = bool(feasible.all())
-        values = np.empty((int(np.count_nonzero(feasible)), len(objectives)))
+        whole = bool(chosen.all())
+        values = np.empty((int(np.count_nonzero(chosen)), len(objectives)))
         for column, objective in enumerate(objectives):
-            found = np.broadcast_to(points.quantity(objective.quantity), feasible.shape)
-            values[:, column] = found.ravel() if whole else found[feasible]
+            found = np.broadcast_to(points.quantity(objective.quantity), chosen.shape)
+            values[:, column] = found.ravel() if whole else found[chosen]
             if objective.maximise:
                 values[:, column] *= -1
-        self.front.add(values, numbers[feasible])
+        return values

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from costmodel.pareto import Front
 from hwgen.flow.blocks import Evaluator
-from hwgen.flow.parts import Joiner, Parts
+from hwgen.flow.parts import Joiner
 from hwgen.flow.question import Question
 
 DRAWN = 10_000
@@ -39,13 +39,14 @@ def compete(front: Front, question: Question, table: pa.Table) -> None:
 
 
 def join(
-    question: Question, parts: Parts, ids: Any, joiner: Joiner
+    question: Question, tables: Iterable[pa.Table], ids: Any, joiner: Joiner, every: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """The front and a sample of all kept points; all of them go to the joiner."""
+    """The front and a sample of all kept points; all of them go to the joiner.
+
+    tables: of parts, in order. every: a point is of the sample if this divides its number.
+    """
     found, sample, kept = [], [], 0
-    step = max(1, question.space.size // DRAWN)
-    for part in range(parts.layout.parts):
-        table = parts.read(part)
+    for table in tables:
         if not table.num_rows:
             continue
         flags = np.isin(table["point"].to_numpy(), ids)
@@ -53,7 +54,7 @@ def join(
         found.append(table.filter(flags))
         if question.config.keep == "front":
             table = found[-1]
-        sample.append(table.filter(pc.equal(pc.remainder(table["point"], step), 0)))
+        sample.append(table.filter(pc.equal(pc.remainder(table["point"], every), 0)))
         joiner.add(table)
         kept += len(table)
     return _sorted_front(question, _frame(found)), _frame(sample), kept

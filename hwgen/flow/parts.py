@@ -68,10 +68,12 @@ def evaluate(evaluator: Evaluator, layout: Layout, part: int) -> tuple[pa.Table,
         found = evaluator.block(place, box, tally)
         if found is not None:
             kept.append(found)
-    return _table(evaluator, layout.space, kept), tally
+    return table_of(evaluator, kept), tally
 
 
-def _table(evaluator: Evaluator, space: Space, kept: list[Kept]) -> pa.Table:
+def table_of(evaluator: Evaluator, kept: list[Kept]) -> pa.Table:
+    """Rows of what is kept, ``candidate`` if on the evaluator's front so far."""
+    space = evaluator.question.space
     if not kept:
         return pa.table({"point": pa.array([], pa.int64())})
     numbers = np.concatenate([one.numbers for one in kept])

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ from threading import Thread
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from costmodel.pareto import Front
 from hwgen.config import ConfigError, HwgenError
 from hwgen.flow.blocks import BLOCK, Evaluator, Tally, limits
-from hwgen.flow.joined import best_row, compete, join, objective_columns
+from hwgen.flow.joined import DRAWN, best_row, compete, join, objective_columns
 from hwgen.flow.parts import AGAIN, Joiner, Layout, Parts, evaluate
 from hwgen.flow.question import Question, ask
 from hwgen.space import describe
@@ -133,8 +134,6 @@ def sweep(
 
 def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
     """Do what was prepared."""
-    from hwgen.flow.records import write_results
-
     started = time.perf_counter()
     parts = Parts(work.folder / "parts", work.question, work.layout)
     here = parts.open()
@@ -148,18 +147,39 @@ def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
     if not tally.feasible:
         parts.remove()
         _remove_if_empty(work.folder)
-        raise ConfigError(_why_none(work.question, tally))
-    joiner = Joiner(work.folder / "results.parquet")
+        raise ConfigError(why_none(work.question, tally))
+    tables = (parts.read(part) for part in range(parts.layout.parts))
+    every = max(1, work.question.space.size // DRAWN)
+    result = finish(work.question, work.folder, tables, front, tally, started, fresh, every)
+    parts.remove()
+    return result
+
+
+def finish(
+    question: Question,
+    folder: Path,
+    tables: Iterable[pa.Table],
+    front: Front,
+    tally: Tally,
+    started: float,
+    fresh: int,
+    every: int,
+) -> Sweep:
+    """Write the results of points that were evaluated; ``tables`` and ``every`` as `join` takes
+    them, ``fresh`` points since ``started``, of `time.perf_counter`."""
+    from hwgen.flow.records import write_results
+
+    joiner = Joiner(folder / "results.parquet")
     try:
-        found, sample, kept = join(work.question, parts, np.sort(front.ids), joiner)
+        found, sample, kept = join(question, tables, np.sort(front.ids), joiner, every)
         joiner.finish()
         seconds = time.perf_counter() - started
         result = Sweep(
-            question=work.question,
-            folder=work.folder,
+            question=question,
+            folder=folder,
             tally=tally,
             front=found,
-            best=best_row(work.question, found),
+            best=best_row(question, found),
             sample=sample,
             kept=kept,
             seconds=seconds,
@@ -169,7 +189,6 @@ def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
     except BaseException:
         joiner.drop()
         raise
-    parts.remove()
     return result
 
 
@@ -267,7 +286,7 @@ def _expected_seconds(question: Question, layout: Layout) -> float:
     return spent / timed * layout.blocks
 
 
-def _why_none(question: Question, tally: Tally) -> str:
+def why_none(question: Question, tally: Tally) -> str:
     """Why no point is feasible: what each constraint excludes, and what comes nearest."""
     name = question.config.name
     if not tally.points:
