@@ -1,5 +1,5 @@
 # make run    explore the design space of BitNet b1.58 2B4T and print the best cores
-# make test   lint, then the whole test suite (15 minutes on two processors)
+# make test   lint, then the whole test suite (ten minutes on two processors)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
