@@ -134,7 +134,9 @@ def _objectives(value: Any) -> Any:
 class Stream(Strict):
     """Memory behind one of a core's streams."""
 
-    fj_per_bit: Annotated[float | None, Field(ge=0, description="of a bit that is moved")] = None
+    fj_per_bit: Annotated[
+        float | None, Field(ge=0, le=1e12, description="of a bit that is moved")
+    ] = None
 
 
 class KeyStream(Stream):

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from costmodel.pareto import pareto_mask
 from hwgen.config import ConfigError, HwgenError
 from hwgen.flow import parts as parts_module
 from hwgen.flow import sweep as sweep_module
+from hwgen.flow.joined import sampled
 from hwgen.flow.parts import Layout, PartError, Parts
 from hwgen.flow.question import ask
 from hwgen.flow.sweep import prepare, run, sweep
@@ -295,3 +297,17 @@ def test_parts_are_all_points_in_order(ask_for, monkeypatch):
     assert sum(map(layout.points, range(layout.parts))) == question.space.size
     manifest = Parts(Path("out"), question, layout).manifest
     assert json.loads(json.dumps(manifest)) == manifest
+
+
+def test_a_sample_has_every_value_of_every_axis():
+    """Numbers of points count the axes: every n-th of them would have one value of some."""
+    points = np.arange(1 << 20)
+    for every in (2, 8, 100):
+        chosen = points[sampled(points, every).to_numpy(zero_copy_only=False)]
+        # Of a binomial distribution, five standard deviations.
+        share = len(points) / every
+        assert abs(len(chosen) - share) < 5 * share**0.5
+        for axis in (2, 3, 8, 100):
+            counts = np.bincount(chosen % axis, minlength=axis)
+            assert abs(counts - share / axis).max() < 5 * (share / axis) ** 0.5
+    assert sampled(points, 1).to_numpy(zero_copy_only=False).all()

@@ -108,3 +108,20 @@ def test_the_command_searches(hwgen_cli, question):
     assert "report.html" in outcome.out
     outcome = hwgen_cli("sweep", question, "--seed", "1")
     assert (outcome.code, "no effect without --search" in outcome.err) == (2, True)
+
+
+def test_a_search_of_more_points_than_there_are_is_exhaustive(question, tmp_path):
+    whole = sweep(question, tmp_path / "whole")
+    found = search(question, 10**9, tmp_path / "found")
+    assert found.tally.points == whole.tally.points
+    assert found.front["point"].tolist() == whole.front["point"].tolist()
+
+
+def test_a_search_of_nearly_all_points_ends(tmp_path):
+    path = tmp_path / "few.yaml"
+    path.write_text(
+        "workload: {name: a, layers: [{name: a, in_features: 40, out_features: 30}]}\n"
+        "core: {kind: lut, mu: [1, 2], tables: [1, 2, 3], ports: [1, 2, 3]}\n"
+        "objectives: [area, cycles_per_token]\n"
+    )
+    assert search(path, 17, tmp_path / "out").tally.points <= 18

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from costmodel.pareto import Front
 from hwgen.flow.blocks import Evaluator
 from hwgen.flow.parts import Joiner
 from hwgen.flow.question import Question
 
+Ints = NDArray[np.int64]
 DRAWN = 10_000
 """Points in the picture beside the front, about."""
 
@@ -43,7 +44,7 @@ def join(
 ) -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """The front and a sample of all kept points; all of them go to the joiner.
 
-    tables: of parts, in order. every: a point is of the sample if this divides its number.
+    tables: of parts, in order. every: one point of so many is of the sample.
     """
     found, sample, kept = [], [], 0
     for table in tables:
@@ -54,10 +55,22 @@ def join(
         found.append(table.filter(flags))
         if question.config.keep == "front":
             table = found[-1]
-        sample.append(table.filter(pc.equal(pc.remainder(table["point"], every), 0)))
+        sample.append(table.filter(sampled(table["point"].to_numpy(), every)))
         joiner.add(table)
         kept += len(table)
     return _sorted_front(question, _frame(found)), _frame(sample), kept
+
+
+def sampled(points: Ints, every: int) -> pa.Array:
+    """One point of ``every``, by a number that has nothing to do with its place on any axis.
+
+    The numbers of points count the axes, so that every n-th of them would have some values only;
+    splitmix64's mixing (Steele et al., OOPSLA 2014) makes any two equally likely.
+    """
+    mixed = points.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return pa.array((mixed ^ (mixed >> np.uint64(31))) % np.uint64(every) == 0)
 
 
 def _frame(tables: Iterable[pa.Table]) -> pd.DataFrame:

@@ -96,7 +96,15 @@ def ask(path: Path) -> Question:
 def bits_per_cycle(config: SweepConfig) -> Fraction | None:
     """Of all weight streams together; None: no limit."""
     given = config.memory.keys.bits_per_cycle
-    return None if given is None else Fraction(max(1, round(given * STEPS)), STEPS)
+    if given is None:
+        return None
+    exact = Fraction(round(given * STEPS), STEPS)
+    if abs(exact - Fraction(given)) > Fraction(given) / 10**12:
+        raise ConfigError(
+            f"{config.name}: memory.keys.bits_per_cycle: should have at most three decimals, "
+            f"not {given}"
+        )
+    return exact
 
 
 def _workload(config: SweepConfig) -> Workload:

@@ -26,6 +26,8 @@ from hwgen.space import Space
 Ints = NDArray[np.int64]
 POPULATION = 200
 """Points of a generation, at most; a tenth of all evaluations where these are few."""
+IDLE = 50
+"""Generations without a new point after which the search ends."""
 REMEMBERED = 4096
 """Shapes whose prices are kept."""
 ILLEGAL = 1e6
@@ -49,7 +51,10 @@ def search(
     started = time.perf_counter()
     question = ask(config_path)
     hunt = Hunt(question)
-    _evolve(hunt, evaluations, seed, progress)
+    if evaluations < question.space.size:
+        _evolve(hunt, evaluations, seed, progress)
+    else:  # Fewer points than that: all of them.
+        hunt.look_at_all()
     if not hunt.tally.feasible:
         raise ConfigError(why_none(question, hunt.tally))
     tables = [table_of(hunt.evaluator, hunt.kept())]
@@ -112,6 +117,11 @@ class Hunt:
         self.tally = Tally()
         self._known: dict[int, tuple[NDArray[np.float64], float]] = {}
 
+    @property
+    def seen(self) -> int:
+        """Points looked at, illegal ones included."""
+        return len(self._known)
+
     def look(self, genes: Ints) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Objectives (P, C), to be minimised, and by what share points miss constraints (P,)."""
         numbers = self.genes.numbers(genes)
@@ -120,6 +130,12 @@ class Hunt:
             self._look_at(place, new[new // self.question.space.grid == place])
         values, misses = zip(*(self._known[number] for number in numbers.tolist()), strict=True)
         return np.array(values), np.array(misses)
+
+    def look_at_all(self) -> None:
+        """Every point of the space."""
+        grid = self.question.space.grid
+        for place in range(len(self.question.space.shapes)):
+            self._look_at(place, place * grid + np.arange(grid))
 
     def _look_at(self, place: int, numbers: Ints) -> None:
         """New points of one shape."""
@@ -163,15 +179,10 @@ def _evolve(hunt: Hunt, evaluations: int, seed: int, progress: Callable[[int, in
         from pymoo.operators.mutation.pm import PM
         from pymoo.operators.repair.rounding import RoundingRepair
         from pymoo.operators.sampling.rnd import IntegerRandomSampling
-        from pymoo.optimize import minimize
     except ImportError:
         raise HwgenError("--search: pip install 'hwgen[search]'") from None
 
     ends, objectives = hunt.genes.ends, len(hunt.question.config.objectives)
-    if not len(ends):
-        hunt.look(np.zeros((1, 0), np.int64))
-        return
-    done = 0
 
     class Cores(Problem):
         def __init__(self) -> None:
@@ -180,13 +191,10 @@ def _evolve(hunt: Hunt, evaluations: int, seed: int, progress: Callable[[int, in
             )
 
         def _evaluate(self, x: Any, out: dict[str, Any], *_: Any, **__: Any) -> None:
-            nonlocal done
             values, misses = hunt.look(np.asarray(x, np.int64))
             # On a logarithmic scale neighbours on a front of many decades are as far as they look.
             out["F"] = np.sign(values) * np.log1p(np.abs(values))
             out["G"] = misses[:, None]
-            done += len(x)
-            progress(min(done, evaluations), evaluations)
 
     size = max(4, min(POPULATION, evaluations // 10))
     algorithm = NSGA2(
@@ -196,4 +204,16 @@ def _evolve(hunt: Hunt, evaluations: int, seed: int, progress: Callable[[int, in
         mutation=PM(eta=5, vtype=float, repair=RoundingRepair()),
         eliminate_duplicates=True,
     )
-    minimize(Cores(), algorithm, ("n_eval", evaluations), seed=seed, verbose=False)
+    problem = Cores()
+    algorithm.setup(problem, termination=("n_gen", 10**9), seed=seed, verbose=False)
+    done = idle = 0
+    while done < evaluations and idle < IDLE:
+        before = hunt.seen
+        offspring = algorithm.ask()
+        if offspring is None or not len(offspring):
+            break
+        algorithm.evaluator.eval(problem, offspring)
+        algorithm.tell(infills=offspring)
+        done += len(offspring)
+        idle = 0 if hunt.seen > before else idle + 1
+        progress(min(done, evaluations), evaluations)

@@ -169,6 +169,8 @@ def finish(
     them, ``fresh`` points since ``started``, of `time.perf_counter`."""
     from hwgen.flow.records import write_results
 
+    for left in folder.glob(".results.parquet.*"):  # By a sweep that was killed while it joined.
+        left.unlink()
     joiner = Joiner(folder / "results.parquet")
     try:
         found, sample, kept = join(question, tables, np.sort(front.ids), joiner, every)
