@@ -78,6 +78,9 @@ class Report:
     """Points that were kept, where ``results`` holds the front and a sample of them."""
     combinations: int | None = None
     """Of the axes; by default what was kept and what was dropped."""
+    fair: pd.DataFrame | None = None
+    """A sample of all kept points alike, for sensitivities, where ``results`` has more of the
+    front than of the others."""
 
 
 def page(report: Report, most_background: int = MOST_BACKGROUND) -> str:
@@ -119,7 +122,7 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
         "question": report.question,
         "combinations": report.combinations or kept + sum(report.dropped.values()),
         "kept": kept,
-        "sampled": len(results),
+        "sampled": len(results if report.fair is None else report.fair),
         "dropped": [[reason, count] for reason, count in report.dropped.items()],
         "rows": len(rows),
         "front": np.flatnonzero(shown["front"]).tolist(),
@@ -214,10 +217,12 @@ def breakdowns(results: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 
 def sensitivities(report: Report) -> dict[str, pd.DataFrame]:
-    """Shares by axis and objective for each technology ("" without), over all kept points."""
+    """Shares by axis and objective for each technology ("" without), over all kept points or a
+    fair sample of them."""
     found = {}
-    for technology in technologies_of(report.results) or [""]:
-        part = report.results
+    points = report.results if report.fair is None else report.fair
+    for technology in technologies_of(points) or [""]:
+        part = points
         if technology:
             part = part[part["technology"] == technology]
         there = [o.column for o in report.objectives if part[o.column].notna().any()]

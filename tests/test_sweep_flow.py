@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 from costmodel.pareto import pareto_mask
+from costmodel.report import Objective, Report, sensitivities
 from hwgen.config import ConfigError, HwgenError
 from hwgen.flow import parts as parts_module
 from hwgen.flow import sweep as sweep_module
@@ -311,3 +313,22 @@ def test_a_sample_has_every_value_of_every_axis():
             counts = np.bincount(chosen % axis, minlength=axis)
             assert abs(counts - share / axis).max() < 5 * (share / axis) ** 0.5
     assert sampled(points, 1).to_numpy(zero_copy_only=False).all()
+
+
+def test_sensitivities_are_of_all_points_alike(tmp_path):
+    """Of a page with the whole front and a sample of the others only the sample counts."""
+    rng = np.random.default_rng(2)
+    fair = pd.DataFrame({"mu": rng.integers(1, 4, 2000), "front": False})
+    fair["area_um2"] = fair["mu"] * np.exp(rng.normal(0, 0.1, 2000))
+    front = pd.DataFrame({"mu": 1, "front": True, "area_um2": np.exp(rng.normal(0, 2, 5000))})
+    both = pd.concat([fair, front], ignore_index=True)
+
+    def share(results, fair):
+        report = Report(
+            "", "", results, lambda rows: rows, [Objective("area_um2")], ["mu"], [0], {}
+        )
+        (found,) = sensitivities(replace(report, fair=fair)).values()
+        return float(found.loc["mu", "area_um2"])
+
+    assert share(both, fair) == share(fair, None)
+    assert share(both, None) != pytest.approx(share(fair, None), abs=0.1)

@@ -37,6 +37,8 @@ FILES = (
     "run.json",
     "report.html",  # Last: what to open next.
 )
+FAIR = 1000
+"""Points of a sample that say as much as all."""
 
 
 def write_results(result: Sweep, joiner: Joiner) -> None:
@@ -85,6 +87,7 @@ def _report(result: Sweep, drawn: pd.DataFrame, best: int, title: str) -> dict[P
         given=() if predicted else of_the_clock(drawn),
         activity=asked.config.activity,
         model=asked.config.model,
+        fair=result.sample if len(result.sample) >= FAIR else None,
     )
 
 

@@ -55,6 +55,7 @@ def report_files(
     technology: str | None = None,
     activity: str = "random",
     model: str = "hwgen",
+    fair: pd.DataFrame | None = None,
 ) -> dict[Path, str | bytes]:
     """report.html, and its bar charts as pictures, to be written into ``folder``.
 
@@ -65,7 +66,8 @@ def report_files(
     front and a sample of them. combinations: of all axes, by default kept and dropped ones.
     more_axes: explored columns besides those of a core. given: columns that are not predicted but
     follow from a given clock, say: without error bars. technology: of all points, if ``results``
-    has no such column. activity, model: what energies and areas are predicted for and by.
+    has no such column. activity, model: what energies and areas are predicted for and by. fair: a
+    sample of all kept points alike, where ``results`` has the whole front and some others.
     """
     if technology is not None and "technology" not in results:
         results = results.assign(technology=technology)
@@ -81,6 +83,7 @@ def report_files(
         dropped=dropped,
         kept=kept,
         combinations=combinations,
+        fair=fair,
         accuracy={
             name: accuracy(name, [c for c in columns if c not in given], activity, model)
             for name in technologies_of(results)
