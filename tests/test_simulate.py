@@ -168,7 +168,12 @@ def test_pictures_are_drawn(core, tmp_path):
         (["bitnet-2b4t", "core.yaml", "--clock-ns", "0"], "should be above 0"),
         (["bitnet-2b4t", "core.yaml", "--tech", "generic"], "give --clock-ns"),
         (["bitnet-2b4t", "core.yaml", "--tech", "xcup"], "give --clock-ns"),
-        (["bitnet-2b4t", "core.yaml", "--activity", "idle"], "should be random or digits"),
+        (["bitnet-2b4t", "core.yaml", "--activity", "digits"], "no effect without --tech"),
+        (
+            ["bitnet-2b4t", "core.yaml", "--tech", "asap7", "--activity", "idle"],
+            "should be random or digits",
+        ),
+        (["bitnet-2b4t", "core.yaml", "--prompt", "a"], "only shapes are known"),
         (["bitnet-2b4t", "core.yaml", "--scale", "divide"], "leave it out"),
         (["core.yaml", "core.yaml"], "not plain text"),
         (

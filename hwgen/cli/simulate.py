@@ -85,6 +85,8 @@ def simulate(
     else:
         closed = ("--prefill", "--decode", "--tech", "--figure", "--activity")
         _refuse("neither --rtl nor --prompt", given, (*closed, "--i2s-layout", "--scale"))
+        if tech is None and given["--activity"]:
+            raise ConfigError("simulate: --activity has no effect without --tech; leave it out")
         costs = {"tech": tech, "activity": activity}
         phases = {"prefill": prefill, "decode": decode}
         _closed(model, path, as_json, figure, **phases, **costs, **shared, **layout)

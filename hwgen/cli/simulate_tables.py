@@ -70,7 +70,16 @@ def _phase_table(result: Simulation, phase: Phase) -> Table:
         title=f"{result.workload.name} on {cores}{result.system.core.name}: {phase.name}, {tokens}"
     )
     table.add_column("layer", no_wrap=True)
-    names = ("in → out", "layers", "cycles each", "cycles", "used", "padding", "stalls", "limit")
+    names = (
+        "in → out",
+        "layers",
+        "cycles each",
+        "cycles",
+        "used",
+        "padding, fill",
+        "stalls",
+        "limit",
+    )
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for kind, one in phase.taken.rows:

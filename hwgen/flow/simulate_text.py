@@ -22,6 +22,7 @@ from sim.layers import Linear, Plan, Shape, integer_products, run_golden, run_rt
 from sim.network import Matmul, NetworkValueError
 from sim.runner import CoreModel
 from sim.vocabulary import PromptError
+from sim.zoo import find_model
 
 ACT_BITS = 8
 """Of the activations of BitNet b1.58."""
@@ -140,6 +141,11 @@ def simulate_text(
         )
     bits = None if bandwidth is None else bits_per_cycle(bandwidth, clock_ns)
     status("reading the model")
+    if find_model(str(model)) is not None:
+        raise ConfigError(
+            f"--prompt: should be with a checkpoint, examples/tinylm say, not with {model}, of "
+            "which only shapes are known"
+        )
     try:
         decoder = Decoder.load(model)
     except CheckpointError as error:
