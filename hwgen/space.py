@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from hwgen.axes import Axes, PipelineAxes
 from hwgen.config import ConfigError, CoreConfig, explain
 from hwgen.exploration import SweepConfig
 from hwgen.expressions import Expression, ExpressionError, Interval, parse
-from hwgen.number import FLOATS, FORMATS
+from hwgen.number import FORMATS
 
 LUT_ONLY = ("mu", "codebook", "table", "storage", "builder")
 FLOAT_ONLY = ("arith", "fixed_bits", "sum_format")
@@ -271,21 +271,6 @@ class Space:
                 ranges[field.rpartition(".")[2]] = found
             except ExpressionError as error:
                 self.faults.append(f"{field}: {error}, in {expression.text!r}")
-
-
-def core_of(row: Mapping[str, Any]) -> CoreConfig:
-    """The core of a row of results, from its columns alone."""
-    floating = FLOATS.get(row["act"])
-    content: dict[str, Any] = {name: row[name] for name in ("kind", "act")}
-    sizes = ("mu", "tables", "ports", "reuse", "max_in_features", "max_out_features")
-    content |= {name: int(row[name]) for name in sizes}
-    content |= {name: row[name] or None for name in ("arith", "table", "storage", "builder")}
-    content["pipeline"] = {name: int(row[f"pipeline_{name}"]) for name in PipelineAxes.model_fields}
-    if floating is not None:
-        content["sum_format"] = None if row["sum_format"] == row["act"] else row["sum_format"]
-        if row["arith"] == "fixed" and row["fixed_bits"] < floating.fixed_bits:
-            content["fixed_bits"] = int(row["fixed_bits"])
-    return CoreConfig.model_validate({k: v for k, v in content.items() if v is not None})
 
 
 def _field(name: str) -> str:

@@ -203,6 +203,10 @@ class CoreModel:
         ModelError if results are missing or too many, input is left over, or ``last`` is wrong.
         """
         packed = work if isinstance(work, Packed) else self.pack(work)
+        if beat_cycles is not None:
+            arrivals = sum(run.tokens * run.tiles for run in packed.runs)
+            if max(beat_cycles.numerator * (arrivals + 1), beat_cycles.denominator) >= 1 << 62:
+                raise ValueError(f"beat_cycles should be a simpler fraction, not {beat_cycles}")
         stalls = stalls or Stalls()
         sums_bytes = beats.beat_bytes(self._width["sums__payload"])
         sums = np.zeros((packed.results, sums_bytes), np.uint8)

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import hwgen.cli
+from hwgen.emit import emit
 
 
 @pytest.fixture
@@ -53,3 +55,19 @@ def hwgen_cli(monkeypatch, capsys, tmp_path):
         return Outcome(code, printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture
+def damaged_emit(monkeypatch):
+    """Makes a module emit cores whose first addition is a subtraction."""
+
+    def damage(module) -> None:
+        def emit_wrong(config):
+            sound = emit(config)
+            wrong = sound.verilog.replace(" + ", " - ", 1)
+            assert wrong != sound.verilog
+            return replace(sound, verilog=wrong)
+
+        monkeypatch.setattr(module, "emit", emit_wrong)
+
+    return damage

@@ -31,9 +31,9 @@ from costmodel.report import (
 from costmodel.sensitivity import sensitivity
 from costmodel.technology import load_technology
 from hwgen.config import load_core
-from hwgen.flow.report import accuracy, core_files, report_files
+from hwgen.flow.cores import core_files, core_of
+from hwgen.flow.report import accuracy, report_files
 from hwgen.flow.sweep import Sweep, sweep
-from hwgen.space import core_of
 from hwgen.structure import structure
 
 ROOT = Path(__file__).parents[1]

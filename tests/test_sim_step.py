@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,14 +134,8 @@ def test_a_checkpoint_runs_on_the_hardware_in_the_cycles_of_the_closed_form(file
 
 
 @pytest.mark.verilator
-def test_a_wrong_core_is_noticed(files, monkeypatch):
-    def wrong(config):
-        sound = emit(config)
-        damaged = sound.verilog.replace(" + ", " - ", 1)
-        assert damaged != sound.verilog
-        return replace(sound, verilog=damaged)
-
-    monkeypatch.setattr(flow, "emit", wrong)
+def test_a_wrong_core_is_noticed(files, damaged_emit):
+    damaged_emit(flow)
     step = simulate_rtl(str(files / "model.gguf"), files / "core.yaml")
     assert not step.match
     assert step.fault()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
 import hwgen.flow.simulate_text as flow
 from hwgen.config import ConfigError
-from hwgen.emit import emit
 from hwgen.flow.simulate_text import simulate_text
 from hwgen.structure import structure
 from hwgen.system import load_system
@@ -81,14 +79,8 @@ def test_bandwidth_seed_and_temperature_have_their_effect(model):
 
 
 @pytest.mark.verilator
-def test_a_wrong_core_is_noticed(model, monkeypatch):
-    def wrong(config):
-        sound = emit(config)
-        damaged = sound.verilog.replace(" + ", " - ", 1)
-        assert damaged != sound.verilog
-        return replace(sound, verilog=damaged)
-
-    monkeypatch.setattr(flow, "emit", wrong)
+def test_a_wrong_core_is_noticed(model, damaged_emit):
+    damaged_emit(flow)
     run = simulate_text(model, model.parent / "core.yaml", PROMPT, tokens=3, rtl=True)
     assert run.match is False
     assert "first in model.layers.0.self_attn.q_proj" in run.fault()

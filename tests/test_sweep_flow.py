@@ -22,11 +22,11 @@ from costmodel.report import Objective, Report, sensitivities
 from hwgen.config import ConfigError, HwgenError
 from hwgen.flow import parts as parts_module
 from hwgen.flow import sweep as sweep_module
+from hwgen.flow.cores import core_of
 from hwgen.flow.joined import sampled
 from hwgen.flow.parts import Layout, PartError, Parts
 from hwgen.flow.question import ask
 from hwgen.flow.sweep import prepare, run, sweep
-from hwgen.space import core_of
 
 ROOT = Path(__file__).parents[1]
 FILES = ("results.parquet", "front.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,7 +11,6 @@ import hwgen.flow.front as flow
 from costmodel.area import core_area
 from costmodel.technology import load_technology
 from hwgen.config import ConfigError, load_core
-from hwgen.emit import emit
 from hwgen.flow.front import emit_best, spread, synthesise_front
 from hwgen.flow.holdout import synthesise_core
 from hwgen.flow.sweep import sweep
@@ -71,14 +69,10 @@ def test_the_best_core_is_built_and_verified(result):
 
 
 @pytest.mark.verilator
-def test_a_wrong_best_core_is_noticed(result, monkeypatch):
+def test_a_wrong_best_core_is_noticed(result, damaged_emit):
     import hwgen.flow.verify as verifying
 
-    def wrong(config):
-        sound = emit(config)
-        return replace(sound, verilog=sound.verilog.replace(" + ", " - ", 1))
-
-    monkeypatch.setattr(verifying, "emit", wrong)
+    damaged_emit(verifying)
     assert not emit_best(result).verification.match
 
 

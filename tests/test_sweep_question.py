@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from hwgen.cli import app
 from hwgen.config import ConfigError, CoreConfig
 from hwgen.flow.blocks import DENSE
+from hwgen.flow.cores import core_of
 from hwgen.flow.question import ask
 from hwgen.flow.sweep import prepare, sweep
-from hwgen.space import core_of
 
 ROOT = Path(__file__).parents[1]
 LAYER = {"name": "l", "in_features": 64, "out_features": 48}

@@ -13,9 +13,9 @@ from costmodel.delay import core_clock
 from costmodel.energy import core_energy, cycles_per_tile
 from costmodel.paper import paper_area
 from costmodel.technology import load_technology
+from hwgen.flow.cores import core_of
 from hwgen.flow.question import ask
 from hwgen.flow.sweep import sweep
-from hwgen.space import core_of
 from hwgen.structure import structure
 from hwgen.system import System
 from sim.workload import run_pass

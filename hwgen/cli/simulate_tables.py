@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from hwgen.flow.simulate import OMITTED, Phase, Simulation, limit
+from hwgen.flow.simulate import OMITTED, Energy, Phase, Simulation, limit
 from hwgen.flow.simulate_rtl import RtlStep
 from hwgen.flow.simulate_text import TextRun
 
@@ -117,7 +117,7 @@ def _summary(result: Simulation, phase: Phase) -> Iterator[str]:
     if clock is not None:
         speed = taken.tokens / phase.seconds(clock)
         parts.append(f"{speed:,.0f} tokens/s" if speed >= 1000 else f"{speed:.4g} tokens/s")
-    if phase.energy is not None:
+    if isinstance(phase.energy, Energy):
         parts.append(
             f"{phase.energy.total * 1e-6:.4g} µJ of the cores a token "
             f"({phase.energy.leakage / phase.energy.total:.0%} leakage)"

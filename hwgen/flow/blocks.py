@@ -156,7 +156,7 @@ class Evaluator:
             return None
         points = Points(question, shape, priced, sizes, found)
         tally.points += left
-        feasible = self._feasible(points, alive, numbers, tally)
+        feasible, _ = self._feasible(points, alive, numbers, tally)
         self._compete(points, feasible, numbers)
         keep = question.config.keep
         kept = alive if keep == "all" else feasible
@@ -167,15 +167,11 @@ class Evaluator:
         return Kept(place, numbers[kept], feasible[kept], points.take(kept, extent).columns)
 
     def one(self, number: int) -> Points:
-        """A single point."""
-        space = self.question.space
-        place, rest = divmod(number, space.grid)
-        box = tuple(slice(at, at + 1) for at in map(int, np.unravel_index(rest, space.sizes)))
-        values = self._values(space.shapes[place], box)
-        sizes = tuple(values[name].reshape(1) for name in GRID)
-        priced = self.priced(place)
-        found = priced.predict(*sizes[:3])
-        return Points(self.question, space.shapes[place], priced, sizes, found)
+        """A single legal point."""
+        place, at = divmod(number, self.question.space.grid)
+        _, points = self.some(place, np.array([at]), Tally())
+        assert points is not None
+        return points
 
     def some(self, place: int, at: Ints, tally: Tally) -> tuple[Bools, Points | None]:
         """Points of the shape of that place, at places in its grid: which are legal, and those."""
@@ -198,21 +194,14 @@ class Evaluator:
             return np.zeros_like(alive), None
         return alive, Points(self.question, shape, priced, sizes, found)
 
-    def judge(self, points: Points, numbers: Ints, tally: Tally) -> tuple[Any, Bools]:
-        """Objectives of ``points`` from `some`, to be minimised, and which of them are feasible;
-        these go to the front."""
+    def judge(self, points: Points, numbers: Ints, tally: Tally) -> tuple[Any, Any]:
+        """Objectives of ``points`` from `some`, to be minimised, and by what share each of them
+        misses the constraint that it misses most, at most 0 if none; those go to the front."""
         everything = np.ones(numbers.shape, bool)
         tally.points += len(numbers)
-        feasible = self._feasible(points, everything, numbers, tally)
+        feasible, misses = self._feasible(points, everything, numbers, tally)
         self._compete(points, feasible, numbers)
-        return self._objectives(points, everything), feasible
-
-    def misses(self, points: Points) -> Any:
-        """By what share each of them misses the constraint that it misses most; 0: none."""
-        worst: Any = 0.0
-        for limit in self._limits:
-            worst = np.maximum(worst, limit.miss(points.quantity(limit.quantity)))
-        return worst
+        return self._objectives(points, everything), np.broadcast_to(misses, numbers.shape)
 
     def priced(self, place: int) -> PricedShape:
         """A shape with its prices."""
@@ -277,8 +266,12 @@ class Evaluator:
                 left = now
         return alive
 
-    def _feasible(self, points: Points, alive: Bools, numbers: Ints, tally: Tally) -> Bools:
-        feasible, worst = alive, -np.inf
+    def _feasible(
+        self, points: Points, alive: Bools, numbers: Ints, tally: Tally
+    ) -> tuple[Bools, Any]:
+        """Which of those alive are feasible, and by what share each misses a constraint."""
+        feasible: Bools = alive
+        worst: Any = -np.inf
         for limit in self._limits:
             miss = limit.miss(points.quantity(limit.quantity))
             worst = np.maximum(worst, miss)
@@ -294,7 +287,7 @@ class Evaluator:
             least = int(misses.argmin())
             here = float(misses.flat[least]), int(numbers.flat[least])
             tally.nearest = min(tally.nearest or here, here)
-        return feasible
+        return feasible, worst
 
     def _compete(self, points: Points, feasible: Bools, numbers: Ints) -> None:
         """Put the feasible points to the front."""

@@ -116,7 +116,7 @@ def estimate(
         area=core_area(spec, tech),
         corrected=tech.corrections is not None,
         clock=clock,
-        layer=layer_use(spec, run),
+        layer=layer_use(config, run),
         energy=energy,
         energy_note=note,
     )

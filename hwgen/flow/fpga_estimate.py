@@ -76,5 +76,5 @@ def estimate_fpga(config: CoreConfig, family: str, run: Run) -> FpgaEstimate:
         resources=predict(spec, costs),
         corrected=bool(costs.corrections),
         fmax=fmax,
-        layer=layer_use(spec, run),
+        layer=layer_use(config, run),
     )

@@ -18,12 +18,13 @@ from costmodel.synth import Synthesis
 from costmodel.technology import load_technology
 from hwgen.config import ConfigError, CoreConfig
 from hwgen.files import write_atomically
+from hwgen.flow.cores import core_of
 from hwgen.flow.generate import generate
 from hwgen.flow.holdout import synthesise_core
 from hwgen.flow.sweep import Sweep
 from hwgen.flow.verify import Verification, verify
 from hwgen.jobs import workers
-from hwgen.space import core_of, describe
+from hwgen.space import describe
 from hwgen.structure import structure
 
 FILE = "validation.csv"
@@ -91,7 +92,7 @@ def synthesise_front(
     if count < 1:
         raise ConfigError(f"--validate: should be at least 1, not {count}")
     rows = [result.front.iloc[place] for place in spread(len(result.front), result.best, count)]
-    jobs = [(str(row["technology"]), _core(row)) for row in rows]
+    jobs = [(str(row["technology"]), core_of(row)) for row in rows]
     for tech in dict.fromkeys(tech for tech, _ in jobs):
         find_library(tech)
     found: dict[int, Synthesis] = {}
@@ -104,10 +105,6 @@ def synthesise_front(
     table = pd.DataFrame([one.as_json() for one in checked])
     write_atomically({result.folder / FILE: table.to_csv(index=False, lineterminator="\n")})
     return checked
-
-
-def _core(row: pd.Series) -> CoreConfig:
-    return core_of({str(name): value for name, value in row.items()})
 
 
 def _checked(tech: str, core: CoreConfig, found: Synthesis) -> Checked:
@@ -149,7 +146,7 @@ def emit_best(result: Sweep, progress: Callable[[str], None] = lambda text: None
     full. Returns the folder, and what was compared.
     """
     file = result.folder / "best.yaml"
-    core = _core(result.front.iloc[result.best])
+    core = core_of(result.front.iloc[result.best])
     inputs = min(core.max_in_features, 3 * core.tile_n + 1)
     outputs = min(core.max_out_features, (core.reuse + 1) * core.tile_m + 1)
     progress("generating")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hwgen.structure import Structure
-from sim.cycles import Run, Traffic, total_cycles, traffic
+from hwgen.config import CoreConfig
+from hwgen.system import System
+from sim.cycles import Run, Traffic
+from sim.layers import Plan, Shape
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,7 @@ class LayerUse:
         }
 
 
-def layer_use(spec: Structure, run: Run) -> LayerUse:
+def layer_use(core: CoreConfig, run: Run) -> LayerUse:
     """Of a run without stalls, latency included."""
-    cycles = total_cycles(spec, [run])
-    macs = run.tokens * run.in_features * run.out_features
-    possible = cycles * spec.config.tile_n * spec.config.tile_m
-    return LayerUse(run, cycles, macs / possible, traffic(spec, run))
+    one = Plan(System(core), Shape(run.out_features, run.in_features)).cycles(run.tokens)
+    return LayerUse(run, one.total, one.work / one.total, one.traffic)

@@ -14,13 +14,12 @@ from typing import Any
 from costmodel.technology import Technology, costs_file, load_technology
 from hwgen.config import ConfigError
 from hwgen.exploration import ENERGIES, TIMED, SweepConfig, load_sweep
+from hwgen.flow.bandwidth import exact
 from hwgen.space import MOST, Space
 from sim.layers import Shape
 from sim.workload import LayerKind, Workload, of_zoo
 from sim.zoo import load_model
 
-STEPS = 1000
-"""Parts of a bit per cycle that a bandwidth is rounded to."""
 WIDEST_WEIGHT = 16
 """Bits of a weight in the stream, at most."""
 
@@ -98,13 +97,7 @@ def bits_per_cycle(config: SweepConfig) -> Fraction | None:
     given = config.memory.keys.bits_per_cycle
     if given is None:
         return None
-    exact = Fraction(round(given * STEPS), STEPS)
-    if abs(exact - Fraction(given)) > Fraction(given) / 10**12:
-        raise ConfigError(
-            f"{config.name}: memory.keys.bits_per_cycle: should have at most three decimals, "
-            f"not {given}"
-        )
-    return exact
+    return exact(f"{config.name}: memory.keys.bits_per_cycle", given)
 
 
 def _workload(config: SweepConfig) -> Workload:

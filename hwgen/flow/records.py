@@ -19,10 +19,11 @@ from costmodel.plots import pareto_figure, picture
 from costmodel.report import Objective
 from hwgen.config import CoreConfig
 from hwgen.files import write_atomically
+from hwgen.flow.cores import core_of
 from hwgen.flow.parts import Joiner
 from hwgen.flow.question import describe_tools
 from hwgen.flow.report import of_the_clock, question, report_files
-from hwgen.space import core_of, describe
+from hwgen.space import describe
 
 if TYPE_CHECKING:
     from hwgen.flow.sweep import Sweep
@@ -105,8 +106,8 @@ def core_name(core: CoreConfig) -> str:
 
 
 def _best_yaml(result: Sweep) -> str:
-    row = result.front.loc[result.best]
-    core = core_of({str(name): value for name, value in row.items()})
+    row = result.front.iloc[result.best]
+    core = core_of(row)
     many = f"{row['cores']} cores of " if row["cores"] > 1 else ""
     first, second = (_way(each) for each in result.question.config.objectives[:2])
     name = result.question.config.name

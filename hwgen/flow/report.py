@@ -21,11 +21,11 @@ from costmodel.report import (
     sensitivities,
     technologies_of,
 )
-from hwgen.config import CoreConfig, Pipeline, Strict
+from hwgen.config import Strict
 from hwgen.flow import fpga_holdout
+from hwgen.flow.cores import core_files, core_keys
 from hwgen.flow.holdout import HOLDOUT, results_file
 from hwgen.flow.validate import Judgement, judgements_of
-from hwgen.number import FLOATS
 
 JUDGED = {
     "area": (r"area_(ge|um2)", "area"),
@@ -131,40 +131,6 @@ def question(config: Strict) -> str:
     return yaml.safe_dump(
         content, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
     )
-
-
-def core_keys(results: pd.DataFrame) -> dict[str, str]:
-    """Keys of a core's file that columns of ``results`` hold, in the file's order."""
-    fields = [name for name in CoreConfig.model_fields if name not in ("format", "name")]
-    place = fields.index("pipeline")
-    fields[place : place + 1] = [f"pipeline.{name}" for name in Pipeline.model_fields]
-    columns = {name: name.replace(".", "_") for name in fields}
-    return {key: column for key, column in columns.items() if column in results}
-
-
-def core_files(results: pd.DataFrame) -> pd.DataFrame:
-    """Of each row what its core's file says, a column per key; None where it says nothing.
-
-    Results spell out what a file leaves to defaults: words of what a core does not have are empty,
-    and a fixed point of full width, which no file may ask for, is the exact one.
-    """
-    files: dict[str, pd.Series] = {}
-    for key, column in core_keys(results).items():
-        values = results[column].astype(object)
-        absent = results[column].isna() | (values == "")
-        if key.startswith("pipeline."):
-            absent |= values == 0
-        if key == "fixed_bits":
-            exact = (
-                results["act"]
-                .astype(object)
-                .map({name: f.fixed_bits for name, f in FLOATS.items()})
-            )
-            absent |= (values == 0) | (values == exact)
-        if key == "mu" and "kind" in results:
-            absent |= results["kind"] != "lut"
-        files[key] = values.where(~absent, None)
-    return pd.DataFrame(files, index=results.index)
 
 
 def accuracy(

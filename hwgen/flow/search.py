@@ -20,7 +20,7 @@ from hwgen.config import ConfigError, HwgenError
 from hwgen.flow.blocks import Evaluator, Kept, Tally
 from hwgen.flow.parts import table_of
 from hwgen.flow.question import Question, ask
-from hwgen.flow.sweep import Sweep, finish, why_none
+from hwgen.flow.sweep import Sweep, finish, sweep, why_none
 from hwgen.space import Space
 
 Ints = NDArray[np.int64]
@@ -43,18 +43,18 @@ def search(
 ) -> Sweep:
     """Look for the front of a sweep file with so many evaluations, and write what was found.
 
-    Files and columns as of `hwgen.flow.sweep.sweep`, of the points that were looked at. The same
-    seed gives the same results. Raises ConfigError if no point looked at is feasible.
+    Files and columns as of `hwgen.flow.sweep.sweep`, of the points that were looked at; of a space
+    that has no more points than that, of all. The same seed gives the same results. Raises
+    ConfigError if no point looked at is feasible.
     """
     if evaluations < 1:
         raise ConfigError(f"--search: should be at least 1 evaluation, not {evaluations}")
     started = time.perf_counter()
     question = ask(config_path)
+    if evaluations >= question.space.size:
+        return sweep(config_path, out, progress)
     hunt = Hunt(question)
-    if evaluations < question.space.size:
-        _evolve(hunt, evaluations, seed, progress)
-    else:  # Fewer points than that: all of them.
-        hunt.look_at_all()
+    _evolve(hunt, evaluations, seed, progress)
     if not hunt.tally.feasible:
         raise ConfigError(why_none(question, hunt.tally))
     tables = [table_of(hunt.evaluator, hunt.kept())]
@@ -131,12 +131,6 @@ class Hunt:
         values, misses = zip(*(self._known[number] for number in numbers.tolist()), strict=True)
         return np.array(values), np.array(misses)
 
-    def look_at_all(self) -> None:
-        """Every point of the space."""
-        grid = self.question.space.grid
-        for place in range(len(self.question.space.shapes)):
-            self._look_at(place, place * grid + np.arange(grid))
-
     def _look_at(self, place: int, numbers: Ints) -> None:
         """New points of one shape."""
         grid = self.question.space.grid
@@ -146,8 +140,7 @@ class Hunt:
         if points is None:
             return
         legal = numbers[alive]
-        values, _ = self.evaluator.judge(points, legal, self.tally)
-        misses = np.broadcast_to(self.evaluator.misses(points), legal.shape)
+        values, misses = self.evaluator.judge(points, legal, self.tally)
         for number, value, miss in zip(legal.tolist(), values, misses.tolist(), strict=True):
             self._known[number] = value, max(0.0, miss)
 

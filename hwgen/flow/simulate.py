@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +19,7 @@ from costmodel.plots import cycles_figure, picture
 from costmodel.technology import UncalibratedError, load_technology
 from hwgen.config import ConfigError
 from hwgen.files import check_figure, write_atomically
+from hwgen.flow.bandwidth import parse
 from hwgen.flow.inspect import open_chosen
 from hwgen.structure import structure
 from hwgen.system import System, load_system
@@ -28,12 +28,9 @@ from sim.layers import LayerCycles
 from sim.workload import LayerKind, Pass, Workload, of_checkpoint, of_zoo, run_pass
 from sim.zoo import find_model, unknown_model
 
-BANDWIDTH = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(GB/s|bits?/cycle)\s*")
 OMITTED = (
     "attention, norms, embedding and output head; of the energy also memory, wires and clock tree"
 )
-STEPS = 1000
-"""Parts of a bit per cycle that a bandwidth in GB/s is rounded to."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,11 @@ class Energy:
 
 @dataclass(frozen=True)
 class Phase:
-    """One pass of a phase, and what is known beyond its cycles."""
+    """One pass of a phase, and its energy, or why there is none."""
 
     name: str
     taken: Pass
-    energy: Energy | None
+    energy: Energy | str
 
     def seconds(self, clock_ns: float) -> float:
         """Of the pass."""
@@ -71,7 +68,11 @@ class Simulation:
     clock_source: str
     bits_per_cycle: Fraction | None
     technology: str | None
-    energy_note: str
+
+    @property
+    def energy_note(self) -> str | None:
+        """Why there is no energy."""
+        return next((one.energy for one in self.phases if isinstance(one.energy, str)), None)
 
     @property
     def phases(self) -> list[Phase]:
@@ -99,12 +100,12 @@ class Simulation:
             "decode_tokens": self.decode_tokens,
             "prefill": None if self.prefill is None else self._phase(self.prefill),
             "decode": None if self.decode is None else self._phase(self.decode),
-            "energy_note": self.energy_note or None,
+            "energy_note": self.energy_note,
             "omitted": OMITTED,
         }
 
     def _phase(self, phase: Phase) -> dict[str, Any]:
-        taken, clock = phase.taken, self.clock_ns
+        taken, clock, energy = phase.taken, self.clock_ns, phase.energy
         seconds = None if clock is None else phase.seconds(clock)
         return {
             "tokens": taken.tokens,
@@ -114,8 +115,8 @@ class Simulation:
             "stall_cycles": taken.stalls,
             "seconds": seconds,
             "tokens_per_second": None if seconds is None else taken.tokens / seconds,
-            "core_energy_pj_per_token": None if phase.energy is None else phase.energy.total,
-            "leakage_pj_per_token": None if phase.energy is None else phase.energy.leakage,
+            "core_energy_pj_per_token": energy.total if isinstance(energy, Energy) else None,
+            "leakage_pj_per_token": energy.leakage if isinstance(energy, Energy) else None,
             **{name: taken.bits(name) for name in ("weight_bits", "act_bits", "sum_bits")},
             "layers": [_layer(kind, one) for kind, one in taken.rows],
         }
@@ -172,18 +173,14 @@ def simulate(
     source = "given"
     if clock_ns is None and tech is not None:
         clock_ns, source = clock_of(system, tech), f"cost model, {tech}"
-    bits = None if bandwidth is None else bits_per_cycle(bandwidth, clock_ns)
+    bits = None if bandwidth is None else parse(bandwidth, clock_ns)
     workload = load_workload(model, i2s_layout, scale)
-    note = ""
 
     def phase(name: str, tokens: int) -> Phase | None:
-        nonlocal note
         if not tokens:
             return None
-        taken, energy = run_pass(workload, system, tokens, bits), None
-        if tech is not None and clock_ns is not None:
-            energy, note = energy_of(system, taken, tech, data, clock_ns)
-        return Phase(name, taken, energy)
+        taken = run_pass(workload, system, tokens, bits)
+        return Phase(name, taken, energy_of(system, taken, tech, data, clock_ns))
 
     return Simulation(
         workload=workload,
@@ -195,7 +192,6 @@ def simulate(
         clock_source="" if clock_ns is None else source,
         bits_per_cycle=bits,
         technology=tech,
-        energy_note=note or ("" if tech else "no technology given"),
     )
 
 
@@ -251,39 +247,21 @@ def clock_of(system: System, tech: str) -> float:
 
 
 def energy_of(
-    system: System, taken: Pass, tech: str, activity: ActivityClass, clock_ns: float
-) -> tuple[Energy | None, str]:
+    system: System, taken: Pass, tech: str | None, activity: ActivityClass, clock_ns: float | None
+) -> Energy | str:
     """Energy for a token of a pass, or why there is none. Every core's clock always runs."""
+    if tech is None or clock_ns is None:
+        return "no technology given"
     if tech in FAMILIES:
-        return None, f"{tech}: an FPGA has no calibrated energies"
+        return f"{tech}: an FPGA has no calibrated energies"
     spec, cycles = structure(system.core), system.cores * taken.cycles
     try:
         found = core_energy(spec, load_technology(tech), activity)
     except UncalibratedError as error:
-        return None, str(error)
+        return str(error)
     leakage = found.leakage_mw * cycles * clock_ns  # 1 mW for 1 ns is 1 pJ.
     work = work_fj(
         taken.tiles, cycles, cycles_per_tile(spec), found.fj_per_tile, found.clock_fj_per_cycle
     )
     total = work * 1e-3 + leakage
-    return Energy(total / taken.tokens, leakage / taken.tokens), ""
-
-
-def bits_per_cycle(bandwidth: str, clock_ns: float | None) -> Fraction:
-    """From "25.6 GB/s" or "512 bits/cycle"; the former needs a clock."""
-    match = BANDWIDTH.fullmatch(bandwidth)
-    if match is None or not (number := Fraction(match[1])):
-        raise ConfigError(
-            "--bandwidth: should be a number above 0 with its unit, '25.6 GB/s' or "
-            f"'512 bits/cycle', not {bandwidth!r}"
-        )
-    if match[2] != "GB/s":
-        return number
-    if clock_ns is None:
-        raise ConfigError(
-            "--bandwidth: in GB/s needs a clock; give --clock-ns or --tech, or bits/cycle"
-        )
-    bits = Fraction(round(float(number) * 8 * clock_ns * STEPS), STEPS)
-    if not bits:
-        raise ConfigError(f"--bandwidth: should be at least a bit in {STEPS} cycles, give more")
-    return bits
+    return Energy(total / taken.tokens, leakage / taken.tokens)

@@ -15,8 +15,8 @@ import numpy as np
 
 from hwgen.config import ConfigError
 from hwgen.emit import emit
+from hwgen.flow.bandwidth import parse
 from hwgen.flow.inspect import open_chosen
-from hwgen.flow.simulate import bits_per_cycle
 from hwgen.system import load_system
 from sim.checkpoints import CheckpointError
 from sim.checkpoints.architecture import Architecture
@@ -84,7 +84,7 @@ def simulate_rtl(
     layer; the compiled core follows on all processors, a layer each.
     """
     system = load_system(core)
-    bits = None if bandwidth is None else bits_per_cycle(bandwidth, clock_ns)
+    bits = None if bandwidth is None else parse(bandwidth, clock_ns)
     name, architecture, layer, source = _layers(model, seed, i2s_layout, scale)
     status("generating")
     emitted = emit(system.core)
@@ -92,7 +92,7 @@ def simulate_rtl(
     compiled = CoreModel(emitted.verilog, emitted.manifest)
     status("running")
     started = time.perf_counter()
-    tally = _Tally()
+    found: list[_Outcome] = []
     total = architecture.layers * len(architecture.shapes())
     pieces = golden_step(architecture, layer, system, seed, bits)
     workers = os.cpu_count() or 1
@@ -102,33 +102,38 @@ def simulate_rtl(
             while True:
                 piece = next(pieces, None)
                 if piece is not None:
-                    pending.add(pool.submit(_run, compiled, piece, seed))
+                    pending.add(pool.submit(_run, compiled, piece, seed, len(found) + len(pending)))
                 elif not pending:
                     break
                 # Golden stays a layer ahead of the processors, and no more are in memory.
                 if piece is None or len(pending) > workers:
                     done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        tally.add(future.result())
-                    progress(tally.layers, total)
+                    found += [future.result() for future in done]
+                    progress(len(found), total)
         except CheckpointError as error:
             raise ConfigError(f"{model}: {error}") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def sum_of(name: str) -> int:
+        return sum(getattr(one, name) for one in found)
+
+    wrong = sorted((one.place, one.name) for one in found if one.mismatches)
+    cycles, predicted = sum_of("cycles"), sum_of("predicted")
     return RtlStep(
         model=name,
         core=str(system.core.name),
         cores=system.cores,
         weights=source,
-        match=tally.mismatches == 0 and tally.cycles == tally.predicted,
-        layers=tally.layers,
-        outputs=tally.outputs,
-        mismatches=tally.mismatches,
-        first_mismatch=tally.first,
-        cycles=tally.cycles,
-        cycles_predicted=tally.predicted,
-        ternary_weights=tally.weights,
-        zero_fraction=tally.zeros / tally.weights,
+        match=not wrong and cycles == predicted,
+        layers=len(found),
+        outputs=sum_of("outputs"),
+        mismatches=sum_of("mismatches"),
+        first_mismatch=wrong[0][1] if wrong else None,
+        cycles=cycles,
+        cycles_predicted=predicted,
+        ternary_weights=sum_of("weights"),
+        zero_fraction=sum_of("zeros") / sum_of("weights"),
         build_seconds=compiled.build_seconds,
         run_seconds=time.perf_counter() - started,
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
@@ -154,8 +159,9 @@ def _layers(
 
 @dataclass(frozen=True)
 class _Outcome:
-    """One layer on the hardware."""
+    """One layer on the hardware. place: in the order of the step."""
 
+    place: int
     name: str
     outputs: int
     mismatches: int
@@ -165,28 +171,7 @@ class _Outcome:
     zeros: int
 
 
-@dataclass
-class _Tally:
-    """Of all layers so far."""
-
-    layers: int = 0
-    outputs: int = 0
-    mismatches: int = 0
-    cycles: int = 0
-    predicted: int = 0
-    weights: int = 0
-    zeros: int = 0
-    first: str | None = None
-
-    def add(self, one: _Outcome) -> None:
-        self.layers += 1
-        for name in ("outputs", "mismatches", "cycles", "predicted", "weights", "zeros"):
-            setattr(self, name, getattr(self, name) + getattr(one, name))
-        if one.mismatches and self.first is None:
-            self.first = one.name
-
-
-def _run(compiled: CoreModel, piece: Piece, seed: int) -> _Outcome:
+def _run(compiled: CoreModel, piece: Piece, seed: int, place: int) -> _Outcome:
     result = run_rtl(compiled, piece.plan, piece.acts, piece.linear, seed)
     pairs = [
         (got, expected)
@@ -194,6 +179,7 @@ def _run(compiled: CoreModel, piece: Piece, seed: int) -> _Outcome:
         for got, expected in zip(*by_core, strict=True)
     ]
     return _Outcome(
+        place=place,
         name=piece.linear.name,
         outputs=sum(got.size for got, _ in pairs),
         mismatches=sum(int(np.count_nonzero(got != expected)) for got, expected in pairs),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hwgen.config import ConfigError
 from hwgen.emit import emit
-from hwgen.flow.simulate import bits_per_cycle
+from hwgen.flow.bandwidth import parse
 from hwgen.system import System, load_system
 from sim.checkpoints import CheckpointError, TernaryLayer
 from sim.decoder import Decoder
@@ -139,7 +139,7 @@ def simulate_text(
             f"{core}: act should be int{ACT_BITS} … int16, as the model's activations have "
             f"{ACT_BITS} bits, not {system.core.act}"
         )
-    bits = None if bandwidth is None else bits_per_cycle(bandwidth, clock_ns)
+    bits = None if bandwidth is None else parse(bandwidth, clock_ns)
     status("reading the model")
     if find_model(str(model)) is not None:
         raise ConfigError(

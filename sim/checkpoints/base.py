@@ -47,11 +47,11 @@ class Scales:
 
     def coarsest(self) -> Scales:
         """The same in the fewest bands of rows and of columns; a 0 takes the value of its band."""
-        rows = _fewest_bands(self.values)
-        return Scales(np.ascontiguousarray(_fewest_bands(rows.T).T), self.convention)
+        rows = fewest_bands(self.values)
+        return Scales(np.ascontiguousarray(fewest_bands(rows.T).T), self.convention)
 
 
-def _fewest_bands(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def fewest_bands(values: NDArray[Any]) -> NDArray[Any]:
     """(R, C) as the fewest equal bands of rows, in each of which no value but 0 changes."""
     count = len(values)
     for bands in range(1, count + 1):

@@ -23,6 +23,7 @@ from sim.checkpoints.base import (
     CheckpointError,
     Scales,
     TernaryTensor,
+    fewest_bands,
     first_strange,
     natural,
 )
@@ -114,16 +115,9 @@ class _Magnitudes:
 
     def bands(self) -> NDArray[np.float64] | None:
         """The magnitude of each of the fewest equal bands; None if a row or column has several."""
-        count = len(self.highest)
         if (self.lowest < self.highest).any():
             return None
-        for bands in range(1, count + 1):
-            if count % bands == 0:
-                lowest = self.lowest.reshape(bands, -1).min(axis=1)
-                highest = self.highest.reshape(bands, -1).max(axis=1)
-                if (lowest >= highest).all():
-                    return highest.astype(np.float64)
-        raise AssertionError("each row is a band of its own")
+        return fewest_bands(self.highest[:, None])[:, 0].astype(np.float64)
 
 
 def unpacked_layers(tensors: Tensors, shards: int | None) -> tuple[UnpackedTensor, ...]:
