@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hwgen.config import CoreConfig
-from hwgen.emit import emit
-from hwgen.structure import structure
-from sim.bench_run import CLOCK_NS, run_benches
-from sim.cycles import Run, total_cycles
-from sim.runner import CoreModel, Work
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.structure import structure
+from hwgen.verilog.emit import emit
+from sim.bench.run import CLOCK_NS, run_benches
+from sim.verilated.runner import CoreModel, Work
+from sim.workload.cycles import Run, total_cycles
 
 CORE = CoreConfig(
     kind="lut", mu=4, tables=16, ports=32, max_in_features=1024, max_out_features=1024

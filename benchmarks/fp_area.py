@@ -12,11 +12,12 @@ import time
 
 from amaranth.hdl import Fragment
 
-from costmodel.libraries import PACKAGED, MissingFilesError, TechnologyFiles, find_library
-from hwgen.fpspec import FpAddSpec, FpMulSpec
-from hwgen.number import FLOATS
+from costmodel.catalog import PACKAGED
+from costmodel.synth.libraries import MissingFilesError, TechnologyFiles, find_library
 from hwgen.rtl.base import Emission
 from hwgen.rtl.fp import FpAdd, FpMul
+from hwgen.spec.fp import FpAddSpec, FpMulSpec
+from hwgen.spec.number import FLOATS
 
 
 def found() -> list[TechnologyFiles]:

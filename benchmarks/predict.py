@@ -12,11 +12,11 @@ from statistics import median
 
 import numpy as np
 
-from costmodel.predictor import Predictor
-from costmodel.sampling import load_samples
-from costmodel.technology import Technology, load_technology
-from hwgen.config import CoreConfig
-from sim.cycles import cycles_per_token
+from costmodel.cells.predictor import Predictor
+from costmodel.cells.technology import Technology, load_technology
+from costmodel.judge.samples import load_samples
+from hwgen.spec.config import CoreConfig
+from sim.workload.cycles import cycles_per_token
 
 LAYER = (2560, 6912)
 ROUNDS = 7

@@ -13,10 +13,10 @@ import time
 import numpy as np
 from cocotb_speed import measure
 
-from hwgen.config import CoreConfig
-from hwgen.emit import emit
-from sim import golden
-from sim.runner import CoreModel, Work
+from hwgen.spec.config import CoreConfig
+from hwgen.verilog.emit import emit
+from sim.golden import integers as golden
+from sim.verilated.runner import CoreModel, Work
 
 REPEATS = 7
 

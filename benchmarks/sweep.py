@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hwgen.flow.question import Question, ask
-from hwgen.flow.sweep import Forecast, Layout, Work, run
+from hwgen.flow.sweep.prepare import Question, ask
+from hwgen.flow.sweep.run import Forecast, Layout, Work, run
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "million-points.yaml"
 ROUNDS = 3

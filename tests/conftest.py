@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import hwgen.cli
-from hwgen.emit import emit
+from hwgen.verilog.emit import emit
 
 
 @pytest.fixture

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from hwgen.axes import Axes
 from hwgen.cli import app
-from hwgen.config import CoreConfig
-from hwgen.exploration import load_sweep
-from hwgen.space import Space
+from hwgen.space.axes import Axes
+from hwgen.space.space import Space
+from hwgen.space.sweep_file import load_sweep
+from hwgen.spec.config import CoreConfig
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 

@@ -33,8 +33,8 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
 from sim.checkpoints import MODEL_FILE, pack_rows
-from sim.network import TEST_FILE, Network, accuracy, golden_matmul, read_test_set
-from sim.quantise import activations_absmax, weights_absmean
+from sim.nets.network import TEST_FILE, Network, accuracy, golden_matmul, read_test_set
+from sim.nets.quantise import activations_absmax, weights_absmean
 
 FOLDER = Path(__file__).parent
 SHAPES = ((256, 64), (128, 256), (10, 128))  # (outputs, inputs) of each layer

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EPS = 1e-5  # of both quantisers, as in sim.quantise
+EPS = 1e-5  # of both quantisers, as in sim.nets.quantise
 
 
 @dataclass(frozen=True)

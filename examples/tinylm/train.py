@@ -34,8 +34,8 @@ from torch.nn import functional
 from torch_model import Sizes, TinyLM
 
 from sim.checkpoints import MODEL_FILE, pack_rows
-from sim.quantise import weights_absmean
-from sim.vocabulary import VOCABULARY_FILE
+from sim.nets.quantise import weights_absmean
+from sim.nets.vocabulary import VOCABULARY_FILE
 
 FOLDER = Path(__file__).parent
 STATES = FOLDER.parents[1] / "build" / "tinylm"

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 import hwgen
+from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.cli import commands
-from hwgen.config import ConfigError, HwgenError
 
 app = typer.Typer(
     name="hwgen",

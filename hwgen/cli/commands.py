@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from hwgen.base.errors import ConfigError
 from hwgen.cli.on_workers import on_workers
 from hwgen.cli.printing import (
     AsJson,
@@ -24,7 +25,6 @@ from hwgen.cli.printing import (
     status,
 )
 from hwgen.cli.simulate import simulate
-from hwgen.config import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -75,17 +75,18 @@ def sweep(
 
     A sweep that was stopped goes on where it was when it is run again.
     """
-    from hwgen.cli.front_tables import front_tables
-    from hwgen.cli.tables import forecast_text, mismatch_text, sweep_tables
-    from hwgen.flow.records import FILES
-    from hwgen.flow.sweep import prepare, run
+    from hwgen.cli.tables.front import front_tables
+    from hwgen.cli.tables.sweep import forecast_text, sweep_tables
+    from hwgen.cli.tables.verify import mismatch_text
+    from hwgen.flow.sweep.results import FILES
+    from hwgen.flow.sweep.run import prepare, run
 
     if emit not in (None, "best"):
         raise ConfigError(f"--emit: should be best, not {emit!r}")
     if search is None and seed:
         raise ConfigError("--seed: has no effect without --search; leave it out")
     if search is not None and not dry_run:
-        from hwgen.flow.search import search as hunt
+        from hwgen.flow.sweep.search import search as hunt
 
         with counted("searching", rate=True) as progress:
             result = hunt(config, search, out, seed, progress)
@@ -102,12 +103,12 @@ def sweep(
             result = run(work, progress)
     checked, built = [], None
     if validate is not None:
-        from hwgen.flow.front import synthesise_front
+        from hwgen.flow.sweep.finalists import synthesise_front
 
         with counted("synthesising cores of the front") as progress:
             checked = synthesise_front(result, validate, progress)
     if emit is not None:
-        from hwgen.flow.front import emit_best
+        from hwgen.flow.sweep.finalists import emit_best
 
         with status("generating") as say:
             built = emit_best(result, say)
@@ -169,8 +170,8 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Area, energy, counts, cycles and traffic of a core, without building it."""
-    from hwgen.cli.tables import estimate_tables
-    from hwgen.flow.estimate import estimate as run
+    from hwgen.cli.tables.estimate import estimate_tables
+    from hwgen.flow.estimate.cells import estimate as run
 
     result = run(core, tech, layer, activity)
     if as_json:
@@ -193,7 +194,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Run the generated Verilog on a layer or a model and compare it with golden, bit for bit."""
-    from hwgen.cli.tables import mismatch_text, verify_text
+    from hwgen.cli.tables.verify import mismatch_text, verify_text
     from hwgen.flow.verify import verify as run
 
     with status("generating") as progress:
@@ -231,7 +232,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Read and check a checkpoint: shape, format, scale and zeros of every ternary tensor."""
-    from hwgen.cli.inspect_tables import inspect_tables
+    from hwgen.cli.tables.inspect import inspect_tables
     from hwgen.flow.inspect import inspect as run
 
     with counted("reading tensors") as progress:
@@ -256,8 +257,8 @@ def synth(
     as_json: AsJson = False,
 ) -> None:
     """Synthesise a core and set it beside its estimate: area by component, delay, longest path."""
-    from hwgen.cli.tables import synth_tables
-    from hwgen.flow.synth import synth as run
+    from hwgen.cli.tables.synth import synth_tables
+    from hwgen.flow.synth.run import synth as run
 
     with status("generating") as progress:
         result = run(core, tech, clock_ns, progress)
@@ -281,8 +282,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Synthesise the cores of a comparison file and set them side by side."""
-    from hwgen.cli.tables import compare_tables
-    from hwgen.flow.compare import compare as run
+    from hwgen.cli.tables.compare import compare_tables
+    from hwgen.flow.compare.run import compare as run
 
     with counted("synthesising") as progress:
         result = run(file, tech or (), out, progress)
@@ -315,14 +316,14 @@ def calibrate(
 
     What was synthesised is kept, so that an interrupted run goes on where it stopped.
     """
-    from costmodel.fpga import FAMILIES
+    from costmodel.catalog import FAMILIES
 
     if most_cells is not None and not (training or holdout or energy):
         raise ConfigError("--most-cells: should go with --training, --holdout or --energy")
     if energy and tech in FAMILIES:
         raise ConfigError(f"--energy: should go with cells, not with the FPGA family {tech}")
     if energy:
-        from hwgen.flow.calibrate_energy import calibrate_energy
+        from hwgen.flow.calibrate.energy import calibrate_energy
 
         with counted("simulating cores") as count:
             paths = calibrate_energy(tech, most_cells, _nameless(count))
@@ -332,9 +333,9 @@ def calibrate(
 
     fpga = tech in FAMILIES
     if training or holdout:
-        from hwgen.flow import fpga_holdout
-        from hwgen.flow.holdout import HOLDOUT, TRAINING
-        from hwgen.flow.holdout import synthesise_samples as of_cells
+        from costmodel.judge.cell_records import HOLDOUT, TRAINING
+        from hwgen.flow.calibrate import fpga_samples as fpga_holdout
+        from hwgen.flow.calibrate.cell_samples import synthesise_samples as of_cells
 
         synthesise_samples = fpga_holdout.synthesise_samples if fpga else of_cells
         for groups in [TRAINING] * training + [HOLDOUT] * holdout:
@@ -343,8 +344,8 @@ def calibrate(
                 path = synthesise_samples(tech, groups, most, _nameless(count))
             typer.echo(path)
         return
-    from hwgen.flow import calibrate as cells
-    from hwgen.flow import fpga_calibrate
+    from hwgen.flow.calibrate import cells
+    from hwgen.flow.calibrate import fpga as fpga_calibrate
 
     run = fpga_calibrate.calibrate if fpga else cells.calibrate
     with status("calibrating") as say:
@@ -371,17 +372,19 @@ def validate(
     ] = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
-    from costmodel.fpga import FAMILIES
-    from hwgen.cli.markdown import validation_markdown
-    from hwgen.cli.tables import validation_tables
-    from hwgen.flow import fpga_holdout
-    from hwgen.flow import validate as cells
-    from hwgen.flow.validate import recorded, write_figure
+    from costmodel.catalog import FAMILIES
+    from costmodel.judge import fpga_records
+    from costmodel.judge.judgement import recorded
+    from hwgen.cli.tables.markdown import validation_markdown
+    from hwgen.cli.tables.validate import validation_tables
+    from hwgen.flow.calibrate import fpga_samples as fpga_holdout
+    from hwgen.flow.calibrate import validate as cells
+    from hwgen.flow.calibrate.validate import write_figure
 
     if as_json and as_markdown:
         raise ConfigError("--markdown: should stand without --json")
     results = []
-    for tech in techs or [*recorded(), *fpga_holdout.recorded()]:
+    for tech in techs or [*recorded(), *fpga_records.recorded()]:
         run = fpga_holdout.validate if tech in FAMILIES else cells.validate
         with counted(f"{tech}: synthesising again") as count:
             results.append(run(tech, recompute, _nameless(count)))
@@ -423,7 +426,7 @@ def schema(
 
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, what is missing and how to get it; run a short self-test."""
-    from hwgen.cli.tables import doctor_table
+    from hwgen.cli.tables.doctor import doctor_table
     from hwgen.flow.doctor import doctor as run
 
     with status("looking around") as progress:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hwgen.jobs import executor as jobs_executor
+from hwgen.base.jobs import executor as jobs_executor
 
 OPTIONS: dict[str, tuple[Any, Any]] = {
     "executor": (

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hwgen.base.errors import ConfigError
 from hwgen.cli.printing import AsJson, messages, output, print_json, staged, status
-from hwgen.config import ConfigError
 
 
 def simulate(
@@ -94,9 +94,9 @@ def simulate(
 
 def _closed(model: str, path: Path, as_json: bool, figure: Path | None, **options: Any) -> None:
     """Cycles in closed form."""
-    from hwgen.cli.simulate_tables import simulate_tables
-    from hwgen.flow.simulate import draw
-    from hwgen.flow.simulate import simulate as run
+    from hwgen.cli.tables.simulate import simulate_tables
+    from hwgen.flow.simulate.closed import draw
+    from hwgen.flow.simulate.closed import simulate as run
 
     with status("reading the model"):
         result = run(model, path, **options)
@@ -113,8 +113,8 @@ def _closed(model: str, path: Path, as_json: bool, figure: Path | None, **option
 
 def _step(model: str, path: Path, as_json: bool, **options: Any) -> None:
     """One step of decode on the hardware."""
-    from hwgen.cli.simulate_tables import rtl_text
-    from hwgen.flow.simulate_rtl import simulate_rtl
+    from hwgen.cli.tables.simulate import rtl_text
+    from hwgen.flow.simulate.step import simulate_rtl
 
     with staged("reading the model") as (say, progress):
         step = simulate_rtl(model, path, progress=progress, status=say, **options)
@@ -128,8 +128,8 @@ def _step(model: str, path: Path, as_json: bool, **options: Any) -> None:
 
 def _text(model: str, path: Path, as_json: bool, **options: Any) -> None:
     """Text from a language model, perhaps through the hardware."""
-    from hwgen.cli.simulate_tables import written_text
-    from hwgen.flow.simulate_text import simulate_text
+    from hwgen.cli.tables.simulate import written_text
+    from hwgen.flow.simulate.text import simulate_text
 
     with staged("reading the model") as (say, progress):
         run = simulate_text(Path(model), path, progress=progress, status=say, **options)

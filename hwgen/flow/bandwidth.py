@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from hwgen.config import ConfigError
+from hwgen.base.errors import ConfigError
 
 TEXT = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(GB/s|bits?/cycle)\s*")
 STEPS = 1000

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from costmodel.fpga import FAMILIES
-from costmodel.libraries import find_library, library_names
-from hwgen.config import ConfigError, CoreConfig, HwgenError
+from costmodel.catalog import FAMILIES, library_names
+from costmodel.synth.libraries import find_library
+from hwgen.base.errors import ConfigError, HwgenError
+from hwgen.spec.config import CoreConfig
 
 PACKAGES = {
     "amaranth": "hardware language",

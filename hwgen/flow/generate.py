@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwgen.config import load_core
-from hwgen.emit import Emitted, emit
-from hwgen.files import write_atomically
+from hwgen.base.files import write_atomically
+from hwgen.spec.config import load_core
+from hwgen.verilog.emit import Emitted, emit
 
 
 def generate(core: Path, out: Path | None = None) -> Path:

@@ -6,21 +6,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-from hwgen.config import ConfigError
+from hwgen.base.errors import ConfigError
+from hwgen.flow.checkpoint import legal_choice, open_chosen
 from sim.checkpoints import (
-    Checkpoint,
     CheckpointError,
     I2sLayout,
-    ScaleConvention,
     TensorReport,
     examine,
-    open_checkpoint,
 )
 
 Count = Callable[[int, int], None]
-_Choice = TypeVar("_Choice", bound=str)
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def inspect(
     progress: Count = lambda done, total: None,
 ) -> Inspection:
     """Read a checkpoint whole, some rows at a time; ConfigError for what is wrong with it."""
-    layout = _chosen("--i2s-layout", i2s_layout, get_args(I2sLayout))
+    layout = legal_choice("--i2s-layout", i2s_layout, get_args(I2sLayout))
     try:
         checkpoint = open_chosen(path, i2s_layout, scale)
         reports: list[TensorReport] = []
@@ -95,19 +92,3 @@ def inspect(
             + (f" (scores: {fit.text()})" if fit is not None else "")
         )
     return Inspection(path, tuple(reports), checkpoint.others, tuple(warnings))
-
-
-def open_chosen(path: Path, i2s_layout: str | None, scale: str | None) -> Checkpoint:
-    """Open a checkpoint as the options say; ConfigError for an illegal one, CheckpointError."""
-    layout = _chosen("--i2s-layout", i2s_layout, get_args(I2sLayout))
-    return open_checkpoint(path, layout, _chosen("--scale", scale, get_args(ScaleConvention)))
-
-
-def _chosen(option: str, value: str | None, legal: tuple[_Choice, ...]) -> _Choice | None:
-    """The option's value as one of the legal ones."""
-    for choice in legal:
-        if value == choice:
-            return choice
-    if value is None:
-        return None
-    raise ConfigError(f"{option}: should be {' or '.join(map(repr, legal))}, not {value!r}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from hwgen.config import CoreConfig
-from hwgen.system import System
-from sim.cycles import Run, Traffic
-from sim.layers import Plan, Shape
+from hwgen.base.errors import ConfigError
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.system import System
+from sim.workload.cycles import Run, Traffic
+from sim.workload.layers import Plan, Shape
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,51 @@ def layer_use(core: CoreConfig, run: Run) -> LayerUse:
     """Of a run without stalls, latency included."""
     one = Plan(System(core), Shape(run.out_features, run.in_features)).cycles(run.tokens)
     return LayerUse(run, one.total, one.work / one.total, one.traffic)
+
+
+MAX_VALUES = 1 << 30
+
+
+LAYER = re.compile(r"random:(\d+),(\d+),(\d+)")
+
+
+def parse_layer(layer: str) -> tuple[int, int, int]:
+    """(T, N, M) from "random:T,N,M"."""
+    match = LAYER.fullmatch(layer)
+    if match is None or 0 in (shape := tuple(map(int, match.groups()))):
+        raise ConfigError(
+            f"--layer: should be random:T,N,M with numbers of at least 1 "
+            f"(tokens, inputs, outputs), not {layer!r}"
+        )
+    tokens, features, outs = shape
+    largest = max(tokens * features, outs * features, tokens * outs)
+    if largest > MAX_VALUES:
+        raise ConfigError(
+            f"--layer: should have at most {MAX_VALUES} activations, weights and outputs each, "
+            f"not {largest}; give fewer tokens"
+        )
+    return tokens, features, outs
+
+
+def check_fits(config: CoreConfig, where: str, in_features: int, out_features: int) -> None:
+    """ConfigError unless the core takes a layer of that size."""
+    for name, found, most in (
+        ("in_features", in_features, config.max_in_features),
+        ("out_features", out_features, config.max_out_features),
+    ):
+        if found > most:
+            raise ConfigError(
+                f"{where}: {name} should be at most the core's max_{name} {most}, not {found}; "
+                f"raise max_{name} in the core file"
+            )
+
+
+def parse_run(layer: str) -> Run:
+    """A run from "T,N,M"."""
+    parts = layer.split(",")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
+        raise ConfigError(
+            "--layer: should be T,N,M with numbers of at least 1 (tokens, inputs, outputs), "
+            f"not {layer!r}"
+        )
+    return Run(*map(int, parts))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwgen.comparison import CompareConfig
-from hwgen.config import ConfigError, CoreConfig, Strict
-from hwgen.exploration import SweepConfig
-from hwgen.system import SystemConfig
+from hwgen.base.errors import ConfigError
+from hwgen.base.yamlfile import Strict
+from hwgen.flow.compare.file import CompareConfig
+from hwgen.space.sweep_file import SweepConfig
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.system import SystemConfig
 
 FILES: dict[str, type[Strict]] = {
     "core": CoreConfig,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,20 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgen.config import ConfigError, CoreConfig, load_core
-from hwgen.emit import emit
-from hwgen.number import FloatFormat
-from hwgen.structure import structure
-from sim import golden_fixed
+from hwgen.base.errors import ConfigError
+from hwgen.flow.layer import check_fits, parse_layer
+from hwgen.spec.config import CoreConfig, load_core
+from hwgen.spec.number import FloatFormat
+from hwgen.spec.structure import structure
+from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError, TernaryLayer
-from sim.cycles import Run, total_cycles
-from sim.network import Network, NetworkValueError, accuracy, read_test_set
-from sim.reference import reference
-from sim.runner import CoreModel, Result, Stalls, Work
+from sim.golden import fixed as golden_fixed
+from sim.nets.network import Network, NetworkValueError, accuracy, read_test_set
+from sim.verilated.runner import CoreModel, Result, Stalls, Work
+from sim.workload.cycles import Run, total_cycles
+from sim.workload.reference import reference
 
 Progress = Callable[[str], None]
-MAX_VALUES = 1 << 30
-LAYER = re.compile(r"random:(\d+),(\d+),(\d+)")
 
 
 @dataclass(frozen=True)
@@ -223,34 +222,3 @@ def _verify_model(
         if not verifier.tally.mismatches:  # Else the core is wrong, not the network.
             raise ConfigError(f"--model {folder}: {error}") from None
     return verifier.finish()
-
-
-def parse_layer(layer: str) -> tuple[int, int, int]:
-    """(T, N, M) from "random:T,N,M"."""
-    match = LAYER.fullmatch(layer)
-    if match is None or 0 in (shape := tuple(map(int, match.groups()))):
-        raise ConfigError(
-            f"--layer: should be random:T,N,M with numbers of at least 1 "
-            f"(tokens, inputs, outputs), not {layer!r}"
-        )
-    tokens, features, outs = shape
-    largest = max(tokens * features, outs * features, tokens * outs)
-    if largest > MAX_VALUES:
-        raise ConfigError(
-            f"--layer: should have at most {MAX_VALUES} activations, weights and outputs each, "
-            f"not {largest}; give fewer tokens"
-        )
-    return tokens, features, outs
-
-
-def check_fits(config: CoreConfig, where: str, in_features: int, out_features: int) -> None:
-    """ConfigError unless the core takes a layer of that size."""
-    for name, found, most in (
-        ("in_features", in_features, config.max_in_features),
-        ("out_features", out_features, config.max_out_features),
-    ):
-        if found > most:
-            raise ConfigError(
-                f"{where}: {name} should be at most the core's max_{name} {most}, not {found}; "
-                f"raise max_{name} in the core file"
-            )

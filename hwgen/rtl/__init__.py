@@ -1,1 +1,1 @@
-"""Amaranth components of a core; each builds what `hwgen.structure` decided."""
+"""Amaranth components of a core; each builds what `hwgen.spec.structure` decided."""

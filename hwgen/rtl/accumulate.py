@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
+from hwgen.rtl.bank import accumulators
 from hwgen.rtl.base import Unit
-from hwgen.rtl.words import add, data_register, fit, word
-from hwgen.spec import AccumulateSpec
-
-if TYPE_CHECKING:
-    from hwgen.rtl.floating import FloatAccumulate
+from hwgen.rtl.words import add, fit, word
+from hwgen.spec.units import AccumulateSpec
 
 
 class Accumulate(Unit[AccumulateSpec]):
@@ -87,33 +83,3 @@ class Accumulate(Unit[AccumulateSpec]):
             clamped.eq(Mux(overflows, limit, updated[:bits])),
         ]
         return clamped
-
-
-def accumulators(
-    unit: Accumulate | FloatAccumulate, m: Module, old: Signal, updated: Signal
-) -> None:
-    """The registers of an accumulating unit: drives ``old`` from them and loads ``updated``."""
-    spec = unit.spec
-    held = [
-        data_register(f"acc_{d}" if spec.reuse > 1 else "acc", spec.sum_bits)
-        for d in range(spec.reuse)
-    ]
-    if spec.reuse == 1:
-        m.d.comb += old.eq(held[0])
-    else:
-        with m.Switch(unit.index):
-            for d, accumulator in enumerate(held[:-1]):
-                with m.Case(d):
-                    m.d.comb += old.eq(accumulator)
-            with m.Default():
-                m.d.comb += old.eq(held[-1])
-    for d, accumulator in enumerate(held):
-        with m.If(unit.write[d]):
-            m.d.sync += accumulator.eq(updated)
-    if spec.reuse == 1:
-        m.d.comb += unit.sum.eq(held[0])
-    else:
-        result = data_register("sum_r", spec.sum_bits)
-        with m.If(unit.finish):
-            m.d.sync += result.eq(updated)
-        m.d.comb += unit.sum.eq(result)

@@ -6,13 +6,13 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hwgen.dag import Sum
-from hwgen.floatspec import Stage
-from hwgen.number import FloatFormat
 from hwgen.rtl.base import Unit
 from hwgen.rtl.floating import fp_sum
 from hwgen.rtl.words import act_shape, data_register, word
-from hwgen.spec import BuildSpec
+from hwgen.spec.number import FloatFormat
+from hwgen.spec.rounding import Stage
+from hwgen.spec.sums import Sum
+from hwgen.spec.units import BuildSpec
 
 
 def table_layout(spec: BuildSpec) -> data.StructLayout:

@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Unit
-from hwgen.spec import TOKEN_BITS, ControlSpec
+from hwgen.spec.units import TOKEN_BITS, ControlSpec
 
 
 def command_layout(spec: ControlSpec) -> data.StructLayout:

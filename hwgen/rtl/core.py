@@ -8,8 +8,6 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from hwgen.fixedspec import FromFixedSpec, ToFixedSpec
-from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.rtl.accumulate import Accumulate
 from hwgen.rtl.base import Unit
 from hwgen.rtl.build import Build
@@ -19,12 +17,14 @@ from hwgen.rtl.fixed import FromFixed, ToFixed
 from hwgen.rtl.floating import FloatAccumulate, FloatReduce
 from hwgen.rtl.reduce import Reduce
 from hwgen.rtl.words import act_shape
-from hwgen.spec import (
+from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
+from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec
+from hwgen.spec.structure import Structure
+from hwgen.spec.units import (
     FetchSpec,
     PortSpec,
     TableSpec,
 )
-from hwgen.structure import Structure
 
 
 class Table(Unit[TableSpec]):

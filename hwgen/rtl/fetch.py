@@ -5,13 +5,13 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
-from hwgen.fpspec import FpMulSpec
-from hwgen.number import FloatFormat
 from hwgen.rtl.base import Unit
 from hwgen.rtl.build import table_layout
 from hwgen.rtl.fp import FpMul
 from hwgen.rtl.words import act_shape, data_register, fit, word
-from hwgen.spec import BuildSpec, FetchSpec, ProductSpec
+from hwgen.spec.fp import FpMulSpec
+from hwgen.spec.number import FloatFormat
+from hwgen.spec.units import BuildSpec, FetchSpec, ProductSpec
 
 
 class Fetch(Unit[FetchSpec]):

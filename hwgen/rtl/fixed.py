@@ -5,10 +5,10 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
-from hwgen.fixedspec import FromFixedSpec, ToFixedSpec
 from hwgen.rtl.base import Unit
 from hwgen.rtl.fp import decide, some
 from hwgen.rtl.words import add
+from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
 
 
 class ToFixed(Unit[ToFixedSpec]):

@@ -6,12 +6,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hwgen.floatspec import FloatAccumulateSpec, FloatReduceSpec, Stage, WidenSpec
-from hwgen.fpspec import FpAddSpec
-from hwgen.number import FloatFormat
-from hwgen.rtl.accumulate import accumulators
+from hwgen.rtl.bank import accumulators
 from hwgen.rtl.base import Unit
 from hwgen.rtl.fp import FpAdd
+from hwgen.spec.fp import FpAddSpec
+from hwgen.spec.number import FloatFormat
+from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, Stage, WidenSpec
 
 
 def fp_sum(

@@ -15,8 +15,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwgen.fpspec import FpAddSpec, FpMulSpec, FpSpec
 from hwgen.rtl.base import Unit
+from hwgen.spec.fp import FpAddSpec, FpMulSpec, FpSpec
 
 SpecT = TypeVar("SpecT", bound=FpSpec)
 

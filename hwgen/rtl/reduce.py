@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Unit
 from hwgen.rtl.words import add, data_register, fit
-from hwgen.spec import ReduceSpec
+from hwgen.spec.units import ReduceSpec
 
 
 class Reduce(Unit[ReduceSpec]):

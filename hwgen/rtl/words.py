@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed
 
-from hwgen.number import FloatFormat, IntFormat
+from hwgen.spec.number import FloatFormat, IntFormat
 
 
 def act_shape(number: IntFormat | FloatFormat) -> Shape:

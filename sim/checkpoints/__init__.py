@@ -13,7 +13,7 @@ from sim.checkpoints.base import (
     first_strange,
 )
 from sim.checkpoints.config import CheckpointConfig, read_config
-from sim.checkpoints.i2s import LAYOUTS, I2sLayout
+from sim.checkpoints.gguf.i2s import LAYOUTS, I2sLayout
 from sim.checkpoints.opening import Checkpoint, open_checkpoint
 from sim.checkpoints.packed import (
     PackedTensor,

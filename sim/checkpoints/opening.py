@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sim.checkpoints.base import CheckpointError, ScaleConvention, TernaryTensor, missing_file
 from sim.checkpoints.config import CONFIG_FILE, CheckpointConfig, read_any_config
-from sim.checkpoints.i2s import I2sLayout, I2sTensor
+from sim.checkpoints.gguf.i2s import I2sLayout, I2sTensor
+from sim.checkpoints.gguf.layout_fit import LayoutFit, layout_fit
 from sim.checkpoints.kind import ACCEPTED, identify, refuse
-from sim.checkpoints.layout_fit import LayoutFit, layout_fit
 from sim.checkpoints.packed import packed_layers
 from sim.checkpoints.storage import Tensors, open_file, open_folder
 from sim.checkpoints.unpacked import unpacked_layers
@@ -55,7 +55,7 @@ def open_checkpoint(
         return _open_tensors(path, open_folder(path), config, scale_convention)
     kind = identify(path)
     if kind == "GGUF":
-        from sim.checkpoints.gguf_file import open_gguf  # Loads gguf, which takes a while.
+        from sim.checkpoints.gguf.file import open_gguf  # Loads gguf, which takes a while.
 
         if scale_convention is not None:
             raise _unused(path, "scale convention", scale_convention)

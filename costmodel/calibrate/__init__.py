@@ -1,0 +1,1 @@
+"""Unit costs measured by synthesis."""

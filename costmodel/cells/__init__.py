@@ -1,0 +1,1 @@
+"""From counts to area, clock and energy in standard cells."""

@@ -1,0 +1,87 @@
+"""Corrections: what the sum of primitives does not see, as one factor for each group of them.
+
+Primitives are measured apart; in a whole core, synthesis shares logic between neighbours (a + b and
+a - b of one table, say) and simplifies what has constants (the counters' comparisons). One factor a
+group, fitted on the training cores, carries that; a group that the training cores have little of
+stays near 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from hwgen.spec.primitive import Primitive
+from hwgen.spec.structure import Units
+
+GROUPS = {
+    "control": "counters, comparisons, handshakes, their registers included",
+    "build": "integer adders that fill tables",
+    "build_rounding": "floating-point adders that fill tables",
+    "rounding": "all other floating-point adders",
+    "select": "multiplexers, signs and zeros of fetch",
+    "product": "multipliers",
+    "reduce": "integer adders of the reduction",
+    "accumulate": "accumulating integer adders, first n-tile, clamps, selection of accumulators",
+    "convert": "to and from fixed point, to a wider format",
+    "registers": "all but those of control",
+}
+RIDGE = 0.02
+"""Weight of one more equation a group that says its factor is 1, in units of a training core of
+which the group is the whole."""
+
+
+class Priced(Protocol):
+    """What gives a primitive's area."""
+
+    def unit_area(self, primitive: Primitive) -> float: ...
+
+
+def group_of(component: str, primitive: Primitive) -> str:
+    """The group that a primitive of a component belongs to."""
+    kind = primitive.kind
+    if component == "control":
+        return "control"
+    if kind.startswith("register"):
+        return "registers"
+    if kind.startswith("fp_add"):
+        return "build_rounding" if component == "build" else "rounding"
+    if kind == "multiplier" or kind.startswith("fp_mul"):
+        return "product"
+    if component == "convert" or kind.startswith("fp_widen"):
+        return "convert"
+    return {"fetch": "select", "tables": "registers"}.get(component, component)
+
+
+def group_areas(units: Iterable[Units], technology: Priced) -> dict[str, float]:
+    """Uncorrected area by group of a core's units."""
+    areas = dict.fromkeys(GROUPS, 0.0)
+    for component, number, counts in units:
+        for primitive, each in counts.items():
+            group = group_of(component, primitive)
+            areas[group] += number * each * technology.unit_area(primitive)
+    return areas
+
+
+def fit(
+    areas: Sequence[Mapping[str, float]],
+    synthesised: Sequence[float],
+    groups: Iterable[str] = tuple(GROUPS),
+) -> dict[str, float]:
+    """Factors that make the training cores' sums equal what synthesis gave.
+
+    Least squares of the relative error, with `RIDGE`.
+
+    areas: of each core, uncorrected, by group. synthesised: of each core.
+    groups: all that areas are given by.
+    """
+    names = list(groups)
+    relative = np.array([[core[name] for name in names] for core in areas])
+    relative /= np.asarray(synthesised)[:, None]
+    ridge = np.sqrt(RIDGE) * np.eye(len(names))
+    left = np.concatenate([relative, ridge])
+    right = np.concatenate([np.ones(len(relative)), np.diag(ridge)])
+    factors = np.linalg.lstsq(left, right, rcond=None)[0]
+    return {name: round(float(factor), 4) for name, factor in zip(names, factors, strict=True)}

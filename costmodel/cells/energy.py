@@ -1,0 +1,231 @@
+"""Energy of a core from structural counts: per tile, per multiply-accumulate, and its leakage.
+
+A tile is one cycle's work of a core at full speed: L·µ inputs by K outputs. Each primitive costs
+
+    unit area × fJ per µm² of its group and activity class × times per tile
+    + flip-flop bits × clock energy × cycles per tile
+
+Unit areas are those of ``costmodel.cells.area``, uncorrected: energy is proportional to size within
+a group, as the same gates switch at the same rate. Times per tile: 1, but 1/reuse for what fills
+and holds tables, for conversions of activations, and for the flip-flop of each accumulator, whose
+enable's multiplexer sees a new sum with every tile. Every flip-flop sees the clock in every cycle,
+as no clock is gated. Rates are fitted on gate-level simulations of whole cores
+(`costmodel.judge.energy_records`).
+
+Left out: glitches (zero-delay simulation), wires, clock tree, memory around the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from costmodel.cells.energy_data import GROUPS, ActivityClass, EnergyModel, energy_group
+from costmodel.cells.technology import Technology, UncalibratedError
+from hwgen.spec.primitive import Counts, Primitive
+from hwgen.spec.structure import COMPONENTS, Structure
+
+RIDGE = 0.02
+"""Weight of one more equation a group that says its rate is the common one, in units of a training
+core of which the group is the whole; as in ``costmodel.cells.corrections``."""
+OMITTED = "glitches, wires, clock tree, memory around the core"
+
+
+class UnitEnergy(NamedTuple):
+    """fJ of a primitive, a unit, or a core."""
+
+    tile_fj: float
+    """for every tile"""
+    block_fj: float
+    """for every ``reuse`` tiles, such as a table is built for"""
+    clock_fj: float
+    """for every cycle: the clock pins of its flip-flops"""
+
+    def of_tile(self, reuse: int, cycles: float) -> float:
+        """fJ per tile, if it takes so many cycles."""
+        return self.tile_fj + self.block_fj / reuse + self.clock_fj * cycles
+
+
+@dataclass(frozen=True)
+class CoreEnergy:
+    """Energy of one core at full speed. ``by_component`` adds up to ``fj_per_tile``."""
+
+    fj_per_tile: float
+    fj_per_mac: float
+    by_component: Mapping[str, float]
+    clock_fj_per_tile: float
+    clock_fj_per_cycle: float
+    leakage_mw: float
+    activity: ActivityClass
+
+
+def energies(technology: Technology) -> EnergyModel:
+    """Those of a technology; UncalibratedError, which says what to do, if there are none."""
+    if technology.energy is not None:
+        return technology.energy
+    if technology.area_unit == "ge":
+        raise UncalibratedError(
+            f"{technology.name}: has no energies, as its cells have none; take a technology whose "
+            "Liberty files have power tables"
+        )
+    raise UncalibratedError(
+        f"{technology.name}: has no energies; run `hwgen calibrate {technology.name} --energy`"
+    )
+
+
+def unit_energy(
+    component: str, counts: Counts, technology: Technology, activity: ActivityClass
+) -> UnitEnergy:
+    """Energy of one unit of a component, as ``costmodel.cells.area.unit_area``.
+
+    Raises UncalibratedError for an unknown primitive, group or activity class.
+    """
+    model = energies(technology)
+    rates = model.fj_per_um2.get(activity)
+    if rates is None:
+        raise UncalibratedError(f"{technology.name}: has no energies for {activity!r} data")
+    tile = block = clock = 0.0
+    for primitive, number in counts.items():
+        rate = number * _rate(rates, component, primitive, technology)
+        at_tile, at_block = busy_area(component, primitive, technology)
+        tile += rate * at_tile
+        block += rate * at_block
+        clock += number * clock_bits(primitive, technology) * model.clock_fj_per_bit
+    return UnitEnergy(tile, block, clock)
+
+
+def unit_leakage_nw(component: str, counts: Counts, technology: Technology) -> float:
+    """Leakage of one unit of a component; UncalibratedError as ``unit_energy``."""
+    rates = energies(technology).leakage_nw_per_um2
+    return sum(
+        (
+            number
+            * technology.unit_area(primitive)
+            * _rate(rates, component, primitive, technology)
+            for primitive, number in counts.items()
+        ),
+        start=0.0,
+    )
+
+
+def core_energy(
+    structure: Structure,
+    technology: Technology,
+    activity: ActivityClass = "random",
+    cycles: float | None = None,
+) -> CoreEnergy:
+    """Energy per tile and leakage of a whole core; UncalibratedError without energies.
+
+    cycles: per tile, by default those of a long layer without stalls.
+    """
+    config = structure.config
+    cycles = cycles_per_tile(structure) if cycles is None else cycles
+    parts = dict.fromkeys(COMPONENTS, 0.0)
+    clock = leakage = 0.0
+    for component, number, counts in structure.units:
+        unit = unit_energy(component, counts, technology, activity)
+        parts[component] += number * unit.of_tile(config.reuse, cycles)
+        clock += number * unit.clock_fj
+        leakage += number * unit_leakage_nw(component, counts, technology)
+    total = sum(parts.values())
+    return CoreEnergy(
+        fj_per_tile=total,
+        fj_per_mac=total / (config.tile_n * config.tile_m),
+        by_component=parts,
+        clock_fj_per_tile=clock * cycles,
+        clock_fj_per_cycle=clock,
+        leakage_mw=leakage * 1e-6,
+        activity=activity,
+    )
+
+
+def cycles_per_tile(structure: Structure) -> float:
+    """Of a layer with many n-tiles: an accumulator is ready again R cycles later."""
+    reuse = structure.config.reuse
+    return max(reuse, structure.accumulator_latency) / reuse
+
+
+def work_fj(
+    tiles: Any, core_cycles: Any, per_tile: Any, fj_per_tile: Any, clock_fj_per_cycle: Any
+) -> Any:
+    """fJ of so many tiles in so many cycles of a core, or of several in those of all together.
+
+    per_tile: `cycles_per_tile`, which ``fj_per_tile`` holds for: in cycles beyond it, of filling,
+    draining and waiting, only the clock ticks. Numbers, or arrays of them. Without leakage.
+    """
+    return tiles * fj_per_tile + (core_cycles - tiles * per_tile) * clock_fj_per_cycle
+
+
+def busy_area(component: str, primitive: Primitive, technology: Technology) -> tuple[float, float]:
+    """Uncorrected area of one primitive that works at every tile, and that at every block."""
+    area = technology.unit_area(primitive)
+    if component in ("build", "tables") or primitive.kind.startswith("to_"):
+        return 0.0, area
+    if component == "accumulate" and primitive.kind == "register_enable":
+        plain = min(area, technology.unit_area(primitive._replace(kind="register")))
+        return area - plain, plain
+    return area, 0.0
+
+
+def clock_bits(primitive: Primitive, technology: Technology) -> float:
+    """Flip-flops of one primitive; of those in floating-point units what their area says."""
+    if primitive.kind.startswith("register"):
+        return primitive.width
+    if primitive.kind.startswith(("fp_add", "fp_mul")) and primitive.fan_in > 1:
+        plain = technology.unit_area(primitive._replace(fan_in=1))
+        bit = technology.unit_area(Primitive("register_enable", 16)) / 16
+        return max(0.0, technology.unit_area(primitive) - plain) / bit
+    return 0
+
+
+class Sizes(NamedTuple):
+    """What the energies of a core are fitted to: µm² by group, and flip-flops."""
+
+    busy: dict[str, float]
+    """uncorrected area × times a tile at which it works"""
+    all: dict[str, float]
+    clock_bits: float
+
+
+def core_sizes(structure: Structure, technology: Technology) -> Sizes:
+    """Sizes of a whole core."""
+    busy, everything, bits = dict.fromkeys(GROUPS, 0.0), dict.fromkeys(GROUPS, 0.0), 0.0
+    for component, units, counts in structure.units:
+        for primitive, each in counts.items():
+            number, group = units * each, energy_group(component, primitive)
+            at_tile, at_block = busy_area(component, primitive, technology)
+            busy[group] += number * (at_tile + at_block / structure.config.reuse)
+            everything[group] += number * (at_tile + at_block)
+            bits += number * clock_bits(primitive, technology)
+    return Sizes(busy, everything, bits)
+
+
+def fit_rates(sizes: Sequence[Mapping[str, float]], measured: Sequence[float]) -> dict[str, float]:
+    """Rate of each group that occurs, so that Σ size × rate comes near what was measured.
+
+    Least squares of the relative error, with `RIDGE` towards one rate for all; never below 0.
+    """
+    names = [name for name in GROUPS if any(core[name] for core in sizes)]
+    relative = np.array([[core[name] for name in names] for core in sizes], float)
+    relative /= np.asarray(measured, float)[:, None]
+    common = 1 / relative.sum(axis=1).mean()
+    rows = np.concatenate([relative * common, np.sqrt(RIDGE) * np.eye(len(names))])
+    right = np.concatenate([np.ones(len(relative)), np.full(len(names), np.sqrt(RIDGE))])
+    factors = np.linalg.lstsq(rows, right, rcond=None)[0]
+    rates = np.maximum(factors, 0.0) * common
+    return {name: float(f"{rate:.5g}") for name, rate in zip(names, rates, strict=True)}
+
+
+def _rate(
+    rates: Mapping[str, float], component: str, primitive: Primitive, technology: Technology
+) -> float:
+    group = energy_group(component, primitive)
+    if group not in rates:
+        raise UncalibratedError(
+            f"{technology.name}: {group}: has no energy, as no training core has it; run "
+            f"`hwgen calibrate {technology.name} --energy` with larger cores"
+        )
+    return rates[group]

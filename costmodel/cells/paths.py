@@ -1,0 +1,287 @@
+"""Longest paths of a core, stage by stage, as elements to be priced: structure only, no technology.
+
+A stage lies between two rows of registers, or between one and a port of the core. Its path is a
+list of elements, each a kind and a size (`ELEMENTS`). Adders are ripple-carry: the low bits of a
+sum are there before its high bits, so that of several adders in a row only the last one's carry
+counts in full, and every adder before it adds the delay of about one bit (``adder_before``).
+Multiplexers and rows of gates between them work bit by bit and keep that skew; a rounding adder, a
+product, a clamp or a conversion waits for the last bit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
+
+from hwgen.spec.number import FloatFormat
+from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec
+from hwgen.spec.structure import Structure
+from hwgen.spec.units import AccumulateSpec, ControlSpec, FetchSpec, ProductSpec
+
+ELEMENTS = {
+    "register": "clock to output, and set-up",
+    "adder": "the last integer adder of a row, `size` bits",
+    "adder_before": "any other integer adder of the row",
+    "fetch_mux": "one of `size` words, or 0, by a binary index",
+    "mux": "one of `size` words by a binary index",
+    "gate": "a row of gates with one shared input",
+    "equal": "comparison of `size` bits",
+    "fanout": "one signal to `size` gates",
+    "sum_fanout": "a sum that `size` adders take, beyond one",
+    "clamp": "signed saturation to `size` bits",
+    "multiplier": "signed product of two words of `size` bits",
+}
+"""Kinds and what their size is. Besides these: rounding adders and multipliers (fp_add_*, fp_mul_*:
+size is their number of stages), two adders in a row with registers inside (fp_chain_*), and
+conversions (to_*, from_*, fp_widen_*: size is the width) of `hwgen.spec.primitive.KINDS`."""
+
+
+IntsT = TypeVar("IntsT", int, Any)
+
+
+class Element(NamedTuple):
+    """One element of a path."""
+
+    kind: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Path:
+    """The longest path of one stage. ``stage`` names the components on it."""
+
+    stage: str
+    elements: tuple[tuple[Element, int], ...]
+    """Element and number."""
+    halves: tuple[tuple[Element, int], ...] = ()
+    """Element whose delay beyond a register's counts by halves, and the number of halves."""
+    ripples: tuple[tuple[Element, Element], ...] = ()
+    """Elements that end in an adder, and that adder, whose carry overlaps with those of later ones:
+    the element's delay beyond the adder's counts, if there is any."""
+    sinks: int | None = None
+    """Gates to which one signal on the path goes: all ports, or what control enables. None: few."""
+
+
+@dataclass
+class _Walk:
+    """Goes along the data path, and notes a path wherever it meets registers."""
+
+    paths: list[Path] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+    elements: Counter[Element] = field(default_factory=Counter)
+    halves: Counter[Element] = field(default_factory=Counter)
+    ripples: list[tuple[Element, Element]] = field(default_factory=list)
+    sinks: int | None = None
+    carry: int = 0
+    """Width of the last integer adder whose carry is still on its way."""
+
+    def add(self, stage: str, kind: str, size: int = 0) -> None:
+        """An element that keeps the skew of carries."""
+        self._enter(stage)
+        self.elements[Element(kind, size)] += 1
+
+    def adder(self, stage: str, bits: int) -> None:
+        self._enter(stage)
+        if self.carry:
+            self.elements[Element("adder_before", 0)] += 1
+        self.carry = max(self.carry, bits)
+
+    def block(self, stage: str, kind: str, size: int) -> None:
+        """An element that waits for all bits."""
+        self._settle()
+        self.add(stage, kind, size)
+
+    def rippling(self, stage: str, kind: str, size: int, bits: int) -> None:
+        """An element that waits for all bits and ends in an adder of ``bits``."""
+        self._settle()
+        self._enter(stage)
+        self.ripples.append((Element(kind, size), Element("adder", bits)))
+        self.carry = bits
+
+    def rounding(self, stage: str, number: FloatFormat, registers: int) -> None:
+        """A rounding adder, with registers inside or without."""
+        self._settle()
+        if not registers:
+            self.add(stage, f"fp_add_{number.name}", 1)
+            return
+        self._enter(stage)
+        half = Element(f"fp_chain_{number.name}", registers + 1)
+        self.halves[half] += 1
+        self.cut()
+        inner = Element(f"fp_add_{number.name}", registers + 1)
+        self.paths.append(Path(stage, ((inner, 1),)))
+        self._enter(stage)
+        self.halves[half] += 1
+
+    def cut(self) -> None:
+        """A row of registers."""
+        self._settle()
+        if self.elements or self.halves or self.ripples:
+            elements = self.elements.copy()
+            elements[Element("register", 0)] += 1
+            stage = "+".join(self.stages)
+            ripples, halves = tuple(self.ripples), _sorted(self.halves)
+            self.paths.append(Path(stage, _sorted(elements), halves, ripples, self.sinks))
+        self.stages, self.elements, self.halves = [], Counter(), Counter()
+        self.ripples, self.sinks = [], None
+
+    def _settle(self) -> None:
+        if self.carry:
+            self.elements[Element("adder", self.carry)] += 1
+            self.carry = 0
+
+    def _enter(self, stage: str) -> None:
+        if stage not in self.stages:
+            self.stages.append(stage)
+
+
+def _sorted(elements: Counter[Element]) -> tuple[tuple[Element, int], ...]:
+    return tuple(sorted(elements.items()))
+
+
+def paths(spec: Structure) -> tuple[Path, ...]:
+    """The longest path of every stage of a core: those of its data, then that of its control."""
+    c, control = spec.config, spec.control
+    sinks = control_sinks(
+        c.tables * widest_stage(spec), control.in_tile_bits, control.out_tile_bits
+    )
+    return (*data_paths(spec), replace(control_path(control), sinks=sinks))
+
+
+def data_paths(spec: Structure) -> tuple[Path, ...]:
+    """From the activations on; exactly one of them has ``sinks``, the ports."""
+    return (*forward_paths(spec), *loop_paths(spec.accumulate))
+
+
+def forward_paths(spec: Structure) -> tuple[Path, ...]:
+    """From the activations to the accumulators, and from those to the outputs; exactly one path has
+    ``sinks``, the ports. The number of accumulators matters only in whether it is 1."""
+    walk = _Walk()
+    if spec.to_fixed is not None:
+        bits = spec.to_fixed.bits
+        walk.rippling("convert", spec.to_fixed.kind, bits, bits)
+    _build(walk, spec)
+    _fetch(walk, spec)
+    _reduce(walk, spec)
+    _accumulate(walk, spec)
+    if spec.from_fixed is not None:
+        walk.block("convert", spec.from_fixed.kind, spec.from_fixed.bits)
+        walk.cut()
+    return tuple(walk.paths)
+
+
+def control_path(control: ControlSpec) -> Path:
+    """From the counter of n-tiles to whatever the end of a table's use enables, without sinks."""
+    elements: Counter[Element] = Counter()
+    elements[Element("register", 0)] += 1
+    elements[Element("adder", control.in_tile_bits)] += 1
+    elements[Element("equal", control.in_tile_bits)] += 1
+    elements[Element("gate", 0)] += 5 + control.build_stages
+    elements[Element("mux", 2)] += 1
+    return Path("control", _sorted(elements))
+
+
+def control_sinks(build_bits: IntsT, in_tile_bits: IntsT, out_tile_bits: IntsT) -> IntsT:
+    """Flip-flops that control enables at once: the widest row of build, and a command's counters.
+
+    Integers, or arrays of them.
+    """
+    return build_bits + 2 * in_tile_bits + 3 * out_tile_bits
+
+
+def widest_stage(spec: Structure) -> int:
+    """Flip-flops of the widest row of registers in one build, bits."""
+    build = spec.build
+    return max((build.stage_bits(stage) for stage in build.stages), default=0)
+
+
+def _build(walk: _Walk, spec: Structure) -> None:
+    build = spec.build
+    dag = build.dag
+    same = dag.representatives
+    distinct = [dag.sums[r - build.mu] for r in sorted(set(same)) if r >= build.mu]
+    uses = Counter(same[r] for s in distinct for r in (s.left, s.right) if r is not None)
+    if 0 in build.cuts:
+        walk.cut()
+    for level in range(1, dag.levels + 1):
+        sums = [build.mu + i for i in range(len(dag.sums)) if dag.depth[build.mu + i] == level]
+        if isinstance(build.number, FloatFormat):
+            walk.rounding("build", build.number, build.registers)
+        else:
+            below = [uses[r] for r in uses if dag.depth[r] == level - 1]
+            walk.add("build", "sum_fanout", max(below))
+            walk.adder("build", max(build.bits(reference) for reference in sums))
+        if level in build.cuts:
+            walk.cut()
+
+
+def _fetch(walk: _Walk, spec: Structure) -> None:
+    fetch = spec.fetch
+    walk.sinks = spec.config.ports
+    if isinstance(fetch, FetchSpec):
+        walk.add("fetch", "fetch_mux", len(fetch.cases))
+        if fetch.half:
+            walk.add("fetch", "gate")
+    else:
+        _product(walk, fetch)
+    if fetch.registered:
+        walk.cut()
+
+
+def _product(walk: _Walk, fetch: ProductSpec) -> None:
+    if not isinstance(fetch.number, FloatFormat):
+        walk.rippling("fetch", "multiplier", fetch.number.bits, fetch.term_bits)
+        return
+    kind, stages = f"fp_mul_{fetch.number.name}", fetch.registers + 1
+    walk.block("fetch", kind, stages)
+    if fetch.registers:
+        walk.cut()
+        walk.block("fetch", kind, stages)
+
+
+def _reduce(walk: _Walk, spec: Structure) -> None:
+    reduce = spec.reduce
+    if isinstance(reduce, FloatReduceSpec):
+        for level in range(1, len(reduce.widths)):
+            walk.rounding("reduce", reduce.number, reduce.registers)
+            if level in reduce.cuts:
+                walk.cut()
+        return
+    for level in range(1, len(reduce.levels)):
+        walk.adder("reduce", reduce.levels[level][0].bits)
+        if level in reduce.cuts:
+            walk.cut()
+
+
+def _accumulate(walk: _Walk, spec: Structure) -> None:
+    accumulate = spec.accumulate
+    if isinstance(accumulate, FloatAccumulateSpec):
+        widen = accumulate.widen
+        if widen is not None and not widen.is_wires:
+            walk.block("accumulate", widen.module_name, accumulate.sum_bits)
+        walk.rounding("accumulate", accumulate.number, accumulate.registers)
+    else:
+        walk.adder("accumulate", accumulate.adder_bits)
+        if accumulate.saturate:
+            walk.block("accumulate", "clamp", accumulate.sum_bits)
+    walk.add("accumulate", "mux", 2)  # What an enable takes in.
+    walk.cut()
+
+
+def loop_paths(accumulate: AccumulateSpec | FloatAccumulateSpec) -> tuple[Path, ...]:
+    """From an accumulator back to it."""
+    loop = _Walk()
+    if accumulate.reuse > 1:
+        loop.add("accumulate", "mux", accumulate.reuse)
+        loop.add("accumulate", "fanout", accumulate.sum_bits)
+    loop.add("accumulate", "gate")
+    if isinstance(accumulate, FloatAccumulateSpec):
+        loop.rounding("accumulate", accumulate.number, accumulate.registers)
+    else:
+        loop.adder("accumulate", accumulate.adder_bits)
+        if accumulate.saturate:
+            loop.block("accumulate", "clamp", accumulate.sum_bits)
+    loop.add("accumulate", "mux", 2)
+    loop.cut()
+    return tuple(loop.paths)

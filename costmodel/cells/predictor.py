@@ -1,0 +1,346 @@
+"""Area, clock and energy of very many cores at once: the numbers of one core at a time, to the bit.
+
+Cores that differ only in tables L, ports K and reuse D have one *shape*. Of a shape, every part
+depends on at most two of the three: a table on whether D > 1, a fetch and conversions on none, a
+reduction on L, accumulators on L and D, control on few widths. Parts are priced once each, by
+`costmodel.cells.area`, `costmodel.cells.energy` and `costmodel.cells.delay`, and combined by
+arithmetic that is the same for Python integers and for numpy arrays of them, in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import product
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from costmodel.cells.area import unit_area
+from costmodel.cells.delay import DelayModel, fanout_delay, path_delay
+from costmodel.cells.energy import UnitEnergy, unit_energy, unit_leakage_nw
+from costmodel.cells.energy_data import ActivityClass
+from costmodel.cells.paths import (
+    Path,
+    control_path,
+    control_sinks,
+    forward_paths,
+    loop_paths,
+    widest_stage,
+)
+from costmodel.cells.technology import Technology
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.counts import (
+    accumulate_counts,
+    counter_counts,
+    handshake_counts,
+    reduce_counts,
+    tile_index_counts,
+)
+from hwgen.spec.primitive import Counts
+from hwgen.spec.structure import COMPONENTS, Structure, structure
+
+VARIED = ("tables", "ports", "reuse", "name")
+"""What does not belong to a shape."""
+UnitArea = Callable[[str, Counts, Technology], float]
+"""`costmodel.cells.area.unit_area`, or that of another model."""
+_SHAPE = attrgetter(*(name for name in CoreConfig.model_fields if name not in VARIED))
+
+
+class Prediction(NamedTuple):
+    """Numbers of one core, or arrays of those of many. period_ns: None without delays."""
+
+    area: Any
+    period_ns: Any
+    latency: Any
+    accumulator_latency: int
+    """R, of the shape. Cycles follow from it: `sim.workload.cycles.cycles_per_token`."""
+    fj_per_tile: Any
+    clock_fj_per_cycle: Any
+    leakage_mw: Any
+    """Energy at full speed, that of the clock alone, and leakage; None without energies."""
+
+
+class Prices(NamedTuple):
+    """What one unit costs, or arrays of it: area; energy as `costmodel.cells.energy.UnitEnergy`;
+    leakage.
+
+    Without energies they are 0, and nobody asks.
+    """
+
+    area: Any
+    tile_fj: Any
+    block_fj: Any
+    clock_fj: Any
+    leakage_nw: Any
+
+
+class Predictor:
+    """Predictions in one technology; keeps what it has priced, so use one for many cores."""
+
+    def __init__(self, technology: Technology, activity: ActivityClass = "random") -> None:
+        self.technology, self.activity = technology, activity
+        self._shapes: dict[tuple[Any, ...], Shape] = {}
+        self._prices: dict[Any, Prices] = {}
+
+    def shape(self, core: CoreConfig) -> Shape:
+        """The shape of a core."""
+        key = _SHAPE(core)
+        found = self._shapes.get(key)
+        if found is None:
+            found = self._shapes[key] = Shape(core, self.technology, self.activity, self._prices)
+        return found
+
+    def __call__(self, core: CoreConfig) -> Prediction:
+        """One core."""
+        return self.shape(core).predict(core.tables, core.ports, core.reuse)
+
+
+class Shape:
+    """All cores like ``core`` but for tables, ports and reuse."""
+
+    def __init__(
+        self,
+        core: CoreConfig,
+        technology: Technology,
+        activity: ActivityClass,
+        prices: dict[Any, Prices],
+        area: UnitArea = unit_area,
+    ) -> None:
+        self.core, self.technology, self.activity, self._area = core, technology, activity, area
+        self._prices = prices
+        """Of control, reductions and accumulators, by their specs; shapes have many in common."""
+        self.mu = core.mu
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    def predict(self, tables: Any, ports: Any, reuse: Any) -> Prediction:
+        """Numbers for integers, or for integer arrays that broadcast against each other.
+
+        Every combination must be a legal core; nothing is checked here.
+        """
+        deep = _look(lambda d: int(d > 1), reuse)
+        units = self._units(tables, ports, reuse, deep)
+        wait = self._get(self._accumulator_latency)
+        energies = (None, None, None)
+        if self.technology.energy is not None:
+            energies = self._energy(units, reuse, wait)
+        return Prediction(
+            _total(number * prices.area for _, number, prices in units),
+            self.period_ns(tables, ports, reuse, deep),
+            self._get(self._latency, tables, deep),
+            wait,
+            *energies,
+        )
+
+    def _units(
+        self, tables: Any, ports: Any, reuse: Any, deep: Any
+    ) -> list[tuple[str, Any, Prices]]:
+        """`Structure.units`, in their order, each with what one of them costs."""
+        widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
+        stages = self._get(self._tile_stages, tables)
+        words = self._get(self._words, tables)
+        return [
+            ("build", tables, self._prices_at(self._part, 0, deep)),
+            ("tables", tables, self._prices_at(self._part, 1, deep)),
+            ("fetch", tables * ports, self._prices_at(self._part, 2, 0)),
+            ("reduce", ports, self._prices_at(self._reduce, tables)),
+            ("accumulate", ports, self._prices_at(self._accumulate, words, reuse)),
+            ("control", 1, self._prices_at(self._counters, *widths)),
+            ("control", 1, self._prices_at(self._handshakes, stages, reuse)),
+            ("control", 1, self._prices_at(self._tile_index, widths[1], reuse)),
+            ("convert", tables * self.mu, self._prices_at(self._part, -3, 0)),
+            ("convert", ports, self._prices_at(self._part, -2, 0)),
+            ("convert", 1, self._prices_at(self._part, -1, 0)),
+        ]
+
+    def area_by_component(self, tables: Any, ports: Any, reuse: Any) -> dict[str, Any]:
+        """As `predict` takes them: area of each of `hwgen.spec.structure.COMPONENTS`."""
+        deep = _look(lambda d: int(d > 1), reuse)
+        parts: dict[str, Any] = {}
+        for component, number, prices in self._units(tables, ports, reuse, deep):
+            parts[component] = parts.get(component, 0.0) + number * prices.area
+        return parts
+
+    def _energy(
+        self, units: list[tuple[str, Any, Prices]], reuse: Any, wait: int
+    ) -> tuple[Any, Any, Any]:
+        """fJ per tile, of the clock per cycle, and leakage in mW, as `core_energy` adds them."""
+        cycles = _larger(reuse, wait) / reuse
+        parts: dict[str, Any] = dict.fromkeys(COMPONENTS, 0.0)
+        clock: Any = 0.0
+        leakage: Any = 0.0
+        for component, number, prices in units:
+            unit = UnitEnergy(prices.tile_fj, prices.block_fj, prices.clock_fj)
+            parts[component] = parts[component] + number * unit.of_tile(reuse, cycles)
+            clock = clock + number * prices.clock_fj
+            leakage = leakage + number * prices.leakage_nw
+        return _total(parts.values()), clock, leakage * 1e-6
+
+    def period_ns(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
+        """Longest stage; None without unit delays."""
+        if self.technology.delays is None:
+            return None
+        loop = self._get(self._loop_period, self._get(self._words, tables), reuse)
+        fixed = _larger(self._get(self._fixed_period, tables, deep), loop)
+        fetch = self._get(self._fetch_period, tables, deep)
+        period = _larger(fixed, fetch + self._get(self._port_fanout, ports))
+        widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
+        sinks = control_sinks(tables * self._get(self._widest, deep), *widths)
+        control = self._get(self._control_period, widths[0], deep)
+        return _larger(period, control + self._fanout("control", sinks))
+
+    def structure(self, tables: int, ports: int, reuse: int) -> Structure:
+        """Of one core of this shape."""
+        update = {"tables": tables, "ports": ports, "reuse": reuse}
+        return structure(self.core.model_copy(update=update))
+
+    def _get(self, price: Callable[..., Any], *axes: Any) -> Any:
+        """``price`` at ``axes``; each combination of values is priced once."""
+        if _any_array(axes):
+            return _look(lambda *values: self._get(price, *values), *axes)
+        key = (price, *axes)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = price(*axes)
+        return found
+
+    def _prices_at(self, price: Callable[..., Prices], *axes: Any) -> Prices:
+        """`Prices` of one unit, or arrays of them."""
+        found = self._get(price, *axes)
+        if isinstance(found, Prices):
+            return found
+        return Prices(*(found[..., place] for place in range(len(Prices._fields))))
+
+    def _price(self, component: str, counts: Counts) -> Prices:
+        technology = self.technology
+        area = self._area(component, counts, technology)
+        if technology.energy is None:
+            return Prices(area, 0.0, 0.0, 0.0, 0.0)
+        energy = unit_energy(component, counts, technology, self.activity)
+        return Prices(area, *energy, unit_leakage_nw(component, counts, technology))
+
+    def _part(self, place: int, deep: int) -> Prices:
+        """Of the unit at a place of `Structure.units` for which at most D > 1 matters."""
+        unit = self.structure(1, 1, 1 + deep).units[place]
+        return self._price(unit.component, unit.counts)
+
+    def _reduce(self, tables: int) -> Prices:
+        spec = self.structure(tables, 1, 1).reduce
+        return self._priced("reduce", spec, reduce_counts)
+
+    def _words(self, tables: int) -> int:
+        """Tables of a core with accumulators that cost the same as those of ``tables``.
+
+        The width of what is added matters only to accumulators that saturate.
+        """
+        return tables if self.core.acc_overflow == "saturate" else 1
+
+    def _accumulate(self, tables: int, reuse: int) -> Prices:
+        spec = self.structure(tables, 1, reuse).accumulate
+        return self._priced("accumulate", spec, accumulate_counts)
+
+    def _in_tile_bits(self, tables: int) -> int:
+        return (-(-self.core.max_in_features // (tables * self.mu))).bit_length()
+
+    def _out_tile_bits(self, ports: int) -> int:
+        return (-(-self.core.max_out_features // ports)).bit_length()
+
+    def _tile_stages(self, tables: int) -> int:
+        return self.structure(tables, 1, 1).control.tile_stages
+
+    def _counters(self, in_bits: int, out_bits: int) -> Prices:
+        control = self.structure(1, 1, 1).control
+        spec = replace(control, in_tile_bits=in_bits, out_tile_bits=out_bits)
+        return self._priced("control", spec, counter_counts)
+
+    def _handshakes(self, stages: int, reuse: int) -> Prices:
+        spec = replace(self.structure(1, 1, reuse).control, tile_stages=stages)
+        return self._priced("control", spec, handshake_counts)
+
+    def _tile_index(self, out_bits: int, reuse: int) -> Prices:
+        spec = replace(self.structure(1, 1, reuse).control, out_tile_bits=out_bits)
+        return self._priced("control", spec, tile_index_counts)
+
+    def _priced(self, component: str, spec: Any, counts: Callable[[Any], Counts]) -> Prices:
+        found = self._prices.get((counts, spec))
+        if found is None:
+            found = self._prices[counts, spec] = self._price(component, counts(spec))
+        return found
+
+    def _latency(self, tables: int, deep: int) -> int:
+        return self.structure(tables, 1, 1 + deep).latency
+
+    def _accumulator_latency(self) -> int:
+        return self.structure(1, 1, 1).accumulator_latency
+
+    def _widest(self, deep: int) -> int:
+        return widest_stage(self.structure(1, 1, 1 + deep))
+
+    def _fixed_period(self, tables: int, deep: int) -> float:
+        """Longest stage forward that no number of ports makes longer."""
+        stages = forward_paths(self.structure(tables, 1, 1 + deep))
+        return max((self._path(path) for path in stages if path.sinks is None), default=0.0)
+
+    def _fetch_period(self, tables: int, deep: int) -> float:
+        """The stage from which all ports fetch, without the fan-out to them."""
+        stages = forward_paths(self.structure(tables, 1, 1 + deep))
+        (path,) = (path for path in stages if path.sinks is not None)
+        return self._path(replace(path, sinks=None))
+
+    def _loop_period(self, tables: int, reuse: int) -> float:
+        accumulate = self.structure(tables, 1, reuse).accumulate
+        return max(self._path(path) for path in loop_paths(accumulate))
+
+    def _control_period(self, in_bits: int, deep: int) -> float:
+        control = self.structure(1, 1, 1 + deep).control
+        return self._path(control_path(replace(control, in_tile_bits=in_bits)))
+
+    def _port_fanout(self, ports: int) -> float:
+        return float(self._fanout("fetch", ports))
+
+    def _path(self, path: Path) -> float:
+        return path_delay(path, self._model, self.technology.name)
+
+    def _fanout(self, stage: str, sinks: Any) -> Any:
+        return fanout_delay(stage, sinks, self._model, self.technology.name)
+
+    @property
+    def _model(self) -> DelayModel:
+        assert self.technology.delays is not None
+        return self.technology.delays
+
+
+def _total(numbers: Iterable[Any]) -> Any:
+    """Their sum, added in order."""
+    total: Any = 0.0
+    for number in numbers:
+        total = total + number
+    return total
+
+
+def _look(price: Callable[..., Any], *axes: Any) -> Any:
+    """``price`` at every combination of the values of ``axes`` that broadcasting makes."""
+    if not _any_array(axes):
+        return price(*axes)
+    arrays = [np.asarray(axis) for axis in axes]
+    places: list[Any] = []
+    values: list[list[Any]] = []
+    for array in arrays:
+        distinct, inverse = np.unique(array, return_inverse=True)
+        values.append(distinct.tolist())
+        places.append(inverse.reshape(array.shape))
+    shape = tuple(len(some) for some in values)
+    table = np.array([price(*point) for point in product(*values)])
+    table = table.reshape(*shape, *table.shape[1:])
+    return table[tuple(places)]
+
+
+def _any_array(axes: Iterable[Any]) -> bool:
+    return np.ndarray in map(type, axes)  # Faster than any(); one core asks two dozen times.
+
+
+def _larger(a: Any, b: Any) -> Any:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.maximum(a, b)
+    return max(a, b)

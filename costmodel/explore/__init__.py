@@ -1,0 +1,1 @@
+"""Fronts, sensitivities, plots and the report page."""

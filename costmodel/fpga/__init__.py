@@ -1,0 +1,1 @@
+"""From counts to look-up tables, flip-flops and clock on an FPGA."""

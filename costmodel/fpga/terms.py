@@ -1,0 +1,170 @@
+"""What the elements of a path are on an FPGA: look-up tables in series, and adders on carry chains.
+
+Levels are those of the units as they are built (`hwgen.rtl`), in look-up tables of four inputs.
+What one level takes is fitted (`costmodel.fpga.clock`), so that only their proportions matter.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from costmodel.cells.paths import Element, Path
+from hwgen.spec.fp import ADD_CUTS, MUL_CUTS
+from hwgen.spec.number import FLOATS, FloatFormat
+
+TERMS = {
+    "register": "clock to output, set-up, and the wire behind the register",
+    "level": "one LUT and the wire behind it",
+    "adder": "onto a carry chain, off it, and the wire behind it",
+    "bit": "one bit of carry",
+    "fanout": "each doubling of the sinks of a signal",
+}
+
+
+class Terms(NamedTuple):
+    """How much of each of TERMS."""
+
+    register: float = 0
+    level: float = 0
+    adder: float = 0
+    bit: float = 0
+    fanout: float = 0
+
+    def plus(self, other: Terms, times: float = 1) -> Terms:
+        return Terms(*(a + times * b for a, b in zip(self, other, strict=True)))
+
+
+def path_terms(path: Path) -> Terms:
+    """A path of a stage as so much of each of TERMS."""
+    total = Terms()
+    for element, number in path.elements:
+        total = total.plus(element_terms(element), number)
+    for element, number in path.halves:
+        total = total.plus(element_terms(element), number / 2)
+    for element, adder in path.ripples:
+        total = total.plus(element_terms(element)).plus(element_terms(adder), -1)
+    if path.sinks is not None:
+        total = total.plus(element_terms(Element("fanout", path.sinks)))
+    return total
+
+
+def element_terms(element: Element) -> Terms:
+    """One element of a path; ValueError for a kind that is none.
+
+    Units with registers inside count by their slowest stage.
+    """
+    kind, size = element
+    simple = {
+        "register": Terms(register=1),
+        "adder": Terms(adder=1, bit=size),
+        "adder_before": Terms(adder=1, bit=1),
+        "fetch_mux": Terms(level=_select(size + 1)),
+        "mux": Terms(level=_select(size)),
+        "gate": Terms(level=0.5),  # It often fits a LUT that is there anyway.
+        "equal": Terms(level=_any(2 * size)),
+        "fanout": Terms(fanout=math.log2(max(size, 1))),
+        "sum_fanout": Terms(fanout=math.log2(max(size, 1))),
+        "clamp": Terms(level=2),
+        "multiplier": Terms(level=1 + _rows(size), adder=1, bit=2 * size),
+    }
+    if kind in simple:
+        return simple[kind]
+    unit, number, target = _parts(kind)
+    if unit == "fp_add":
+        slowest = _slowest(_stages(_add_steps(number), ADD_CUTS[size - 1]))
+        return slowest.plus(Terms(register=size > 1))  # Such a stage is a path of its own.
+    if unit == "fp_chain":
+        stages = _stages(_add_steps(number), ADD_CUTS[size - 1])
+        return stages[-1].plus(stages[0])
+    if unit == "fp_mul":
+        return _slowest(_stages(_mul_steps(number), MUL_CUTS[size - 1]))
+    if unit == "fp_widen":
+        bits = number.mantissa_bits
+        return Terms(level=2 * bits.bit_length(), adder=1, bit=number.exponent_bits)
+    if unit.startswith("to_"):
+        steps = number.exponent_bits if unit == "to_fixed" else size.bit_length() + 1
+        shift = min(steps, number.exponent_bits + 1)
+        return Terms(level=shift + _any(number.exponent_bits), adder=2, bit=size)
+    # Magnitude, normalising shift, exponent, rounding, overflow.
+    gates = 2 if unit == "from_aligned" else 0
+    shifts = _normalise((size - 1).bit_length(), gates)
+    return Terms(level=shifts + _any(size) + 4, adder=3, bit=size + 2 * target.bits)
+
+
+def _normalise(steps: int, gates: int) -> float:
+    """Levels of a shifter that finds its distance: each step sees its highest bits and, where
+    limited, ``gates`` more, then chooses."""
+    return sum(1 + _any((1 << step) + gates) for step in range(steps))
+
+
+def _parts(kind: str) -> tuple[str, FloatFormat, FloatFormat]:
+    """Unit, its format, and its target's: of ``from_aligned_fp16_fp32``, say."""
+    units = ("fp_add", "fp_chain", "fp_mul", "fp_widen", "to_fixed", "to_aligned")
+    for unit in (*units, "from_fixed", "from_aligned"):
+        if not kind.startswith(f"{unit}_"):
+            continue
+        rest = kind.removeprefix(f"{unit}_")
+        for name, number in FLOATS.items():
+            target = rest.removeprefix(f"{name}_")
+            if rest == name or (target != rest and target in FLOATS):
+                return unit, number, FLOATS[name if rest == name else target]
+    raise ValueError(f"{kind} is no element of a path")
+
+
+def _stages(steps: list[Terms], cuts: tuple[int, ...]) -> list[Terms]:
+    """The steps between registers, added up."""
+    ends = [*cuts, len(steps)]
+    starts = [0, *cuts]
+    stages = []
+    for start, end in zip(starts, ends, strict=True):
+        total = Terms()
+        for step in steps[start:end]:
+            total = total.plus(step)
+        stages.append(total)
+    return stages
+
+
+def _slowest(stages: list[Terms]) -> Terms:
+    return max(stages, key=lambda stage: stage.level + 1.5 * stage.adder + 0.05 * stage.bit)
+
+
+def _select(words: int) -> float:
+    """Levels of a multiplexer: two bits of its index each, some behind LUTs."""
+    return max(1.0, math.log2(max(words, 1)) / 2 + 0.5)
+
+
+def _any(bits: int) -> float:
+    """Levels that see whether any of some bits is set."""
+    return max(1.0, math.log(max(bits, 1), 4))
+
+
+def _rows(bits: int) -> int:
+    """Levels of carry-save adders that make two rows of ``bits`` rows."""
+    return max(0, math.ceil(math.log(max(bits, 2) / 2, 1.5)))
+
+
+def _add_steps(number: FloatFormat) -> list[Terms]:
+    """The five steps of a rounding adder: order, align, add, normalise, round."""
+    mantissa, exponent = number.mantissa_bits, number.exponent_bits
+    shifts = (mantissa + 2).bit_length()
+    return [
+        Terms(level=1 + _any(exponent), adder=2, bit=number.bits - 1 + exponent),
+        Terms(level=1 + min(shifts, exponent)),
+        Terms(level=1, adder=1, bit=mantissa + 5),
+        Terms(level=_normalise(shifts, 2)),
+        Terms(level=2 + _any(exponent), adder=2, bit=exponent + mantissa + 2),
+    ]
+
+
+def _mul_steps(number: FloatFormat) -> list[Terms]:
+    """The five steps of a multiplier: half the rows, product, shift, normalise, round."""
+    mantissa, exponent = number.mantissa_bits, number.exponent_bits
+    rows, shifts = mantissa + 1, (mantissa + 1).bit_length()
+    return [
+        Terms(level=1 + _any(exponent) + rows // 2),
+        Terms(level=rows - rows // 2, adder=1, bit=rows),
+        Terms(level=2 + shifts, adder=1, bit=exponent),
+        Terms(level=shifts),
+        Terms(level=2 + _any(exponent), adder=2, bit=exponent + mantissa + 2),
+    ]

@@ -1,0 +1,1 @@
+"""The evidence: drawn cores, records and errors."""

@@ -1,0 +1,1 @@
+"""Mapped netlists: timing and power."""

@@ -1,0 +1,74 @@
+"""Where long jobs run: on this machine's processors, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from hwgen.base.errors import ConfigError, HwgenError
+
+EXECUTORS = ("local", "dask")
+RETRIES = 3
+"""How often a job is given to another worker of a cluster when its own dies."""
+CONNECT = "10s"
+_scheduler: ContextVar[str | None] = ContextVar("scheduler", default=None)
+
+
+@contextmanager
+def executor(kind: str, scheduler: str | None) -> Iterator[None]:
+    """Within it, `workers` are those of ``kind``: "local", or "dask" with a scheduler's address.
+
+    ConfigError for anything else.
+    """
+    if kind not in EXECUTORS:
+        raise ConfigError(f"--executor: should be {' or '.join(EXECUTORS)}, not {kind!r}")
+    if (kind == "dask") != (scheduler is not None):
+        raise ConfigError("--scheduler: should be the scheduler's address with --executor dask")
+    token = _scheduler.set(scheduler)
+    try:
+        yield
+    finally:
+        _scheduler.reset(token)
+
+
+@contextmanager
+def workers() -> Iterator[Executor]:
+    """An executor for jobs that can be pickled.
+
+    A job whose worker dies on a cluster is done by another one; on this machine that ends the work.
+    HwgenError then, and for a cluster that cannot be reached.
+    """
+    scheduler = _scheduler.get()
+    if scheduler is None:
+        try:
+            with ProcessPoolExecutor(os.cpu_count()) as pool:
+                yield pool
+        except BrokenProcessPool:
+            raise HwgenError(
+                "a worker process was killed, perhaps for want of memory; what is done is kept, "
+                "run again to go on"
+            ) from None
+        return
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise HwgenError("--executor dask: pip install 'hwgen[cluster]'") from None
+    try:
+        client = Client(scheduler, timeout=CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise HwgenError(
+            f"--scheduler {scheduler}: no Dask scheduler answers ({error}); start one with "
+            "`dask scheduler` and workers with `dask worker ADDRESS`"
+        ) from None
+    with client, client.get_executor(pure=False, retries=RETRIES) as pool:
+        try:
+            yield pool
+        except KilledWorker as error:
+            raise HwgenError(
+                f"worker after worker died with a job ({error}); what is done is kept, give the "
+                "workers more memory and run again to go on"
+            ) from None

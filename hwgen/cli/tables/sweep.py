@@ -1,0 +1,101 @@
+"""Tables of `hwgen sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from rich.table import Table
+
+from hwgen.flow.sweep.results import Sweep
+from hwgen.flow.sweep.run import Forecast
+
+MEMORY = (
+    "Memory around the core is not priced yet: the core alone decides; traffic is shown beside."
+)
+
+
+SHOWN = 16
+
+
+def forecast_text(forecast: Forecast) -> str:
+    """What a sweep will take."""
+    seconds = max(1, round(forecast.seconds))
+    time = f"{seconds} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
+    processes = "1 process" if forecast.jobs == 1 else f"{forecast.jobs} processes"
+    return (
+        f"{forecast.combinations:,} combinations, of which {forecast.points:,} to evaluate: "
+        f"{forecast.shapes:,} shapes of cores in all sizes; about {time} with {processes} and "
+        f"{forecast.memory_mb:,.0f} MB"
+    )
+
+
+def sweep_tables(result: Sweep) -> Iterator[Table | str]:
+    """The front, thinned to what fits a screen, and how it came about."""
+    question, front = result.question, result.front
+    config, unit = question.config, question.area_column.removeprefix("area_").upper()
+    step = max(1, -(-len(front) // SHOWN))
+    rows = front.loc[sorted({*front.index[::step], result.best})]
+    model = ", area by the paper's model" if config.model == "paper" else ""
+    table = Table(title=f"Best cores for {question.title}: the Pareto front{model}")
+    table.add_column("core", no_wrap=True)
+    timed = {name: column for name, column in TIMED_COLUMNS.items() if name in front}
+    if config.memory.priced:
+        del timed["core_energy_fj_per_token"]
+    names = (f"area {unit}", "cycles/token", "weight Mb", "act Mb", "used")
+    for name in (*names, *(title for title, _ in timed.values())):
+        table.add_column(name, justify="right", no_wrap=True)
+    for index, row in rows.iterrows():
+        best = index == result.best
+        table.add_row(
+            _core_text(row, len(question.technologies) > 1) + (" *" if best else ""),
+            f"{row[question.area_column]:,.0f}",
+            f"{row['cycles_per_token']:,.0f}",
+            f"{row['weight_bits_per_token'] / 1e6:,.0f}",
+            f"{row['act_bits_per_token'] / 1e6:,.0f}",
+            f"{row['utilisation']:.0%}",
+            *(f"{row[name] * scale:,.3g}" for name, (_, scale) in timed.items()),
+            style="bold" if best else None,
+        )
+    yield table
+    tally, dropped = result.tally, sum(result.dropped.values())
+    first = " × ".join(each.quantity for each in config.objectives[:2])
+    yield (
+        f"{tally.points:,} cores evaluated in {result.seconds:,.1f} s, "
+        f"{dropped:,} combinations dropped, {tally.feasible:,} cores feasible, "
+        f"{len(front):,} on the front, {len(rows)} shown.\n"
+        f"* best {first}; Mb: 10^6 bits that cross the cores' streams per token."
+    )
+    for reason, count in sorted(result.dropped.items()):
+        yield f"  dropped {count:,}: {reason}"
+    for name, count in tally.excluded.items():
+        if count:
+            yield f"  not feasible {count:,}: {name}"
+    if not config.memory.priced:
+        yield MEMORY
+
+
+TIMED_COLUMNS = {
+    "clock_ns": ("clock ns", 1.0),
+    "ns_per_token": ("µs/token", 1e-3),
+    "core_energy_fj_per_token": ("core µJ/token", 1e-9),
+    "energy_fj_per_token": ("µJ/token", 1e-9),
+}
+"""Headings, and what to multiply by."""
+
+
+def _core_text(row: pd.Series, technology: bool = False) -> str:
+    """A core in the letters of the README's table of axes."""
+    lut = row["kind"] == "lut"
+    parts = [row["technology"]] if technology else []
+    parts += [f"{row['cores']} ×"] if row["cores"] > 1 else []
+    parts += [row["kind"]] if row["act"] == "int8" else [row["kind"], row["act"]]
+    parts += [row["arith"]] if row["arith"] else []
+    if lut:
+        parts.append(f"µ={row['mu']}")
+    parts.append(f"L={row['tables']} K={row['ports']} D={row['reuse']}")
+    usual = {"table": "half", "storage": "wires", "builder": "minimal"}
+    parts += [row[name] for name, value in usual.items() if lut and row[name] != value]
+    depths = ("build", "fetch", "reduce", "fp_add", "fp_mul")
+    parts += [f"{name}={row[key]}" for name in depths if row[key := f"pipeline_{name}"]]
+    return " ".join(parts)

@@ -1,0 +1,1 @@
+"""hwgen calibrate and validate: unit costs measured, the model judged."""

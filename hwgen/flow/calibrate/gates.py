@@ -1,0 +1,191 @@
+"""One core in cells, simulated: outputs against golden, and what its nets do and cost.
+
+Two kinds of data. ``random``: weights of which a third are 0, the signs of the others even (for
+kind multiplier any of the activations' type); integer activations uniform over their range,
+floating-point ones normally distributed. ``digits``: the second layer of the ternary network of
+examples/digits on its test images: 256 inputs, 64 % of them 0 after a ReLU, by 128 outputs, 33 % of
+the weights 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.cells.energy_data import ActivityClass
+from costmodel.judge.energy_records import MOST_CYCLES
+from costmodel.netlist.netlist import Netlist, clock_pins
+from costmodel.netlist.power import Activity, Power, power
+from costmodel.synth.libraries import TechnologyFiles
+from costmodel.synth.mapped import Mapped, map_core
+from hwgen.base.errors import ConfigError, HwgenError
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.structure import Structure, structure
+from hwgen.verilog.emit import Emitted, emit
+from sim.checkpoints import TernaryLayer
+from sim.golden import fixed as golden_fixed
+from sim.nets.network import Network, golden_matmul, read_test_set
+from sim.verilated.gatelevel import GateModel, Toggles
+from sim.verilated.runner import Work
+from sim.workload.cycles import Run, total_cycles
+from sim.workload.reference import reference
+
+SEED = 1
+IN_TILES = 4
+"""n-tiles of a random layer: three of four tiles add to an accumulator."""
+DIGITS = Path(__file__).parents[3] / "examples" / "digits"
+DIGITS_LAYER = 1
+
+
+class GateError(HwgenError):
+    """A mapped netlist does not compute what it should."""
+
+
+@dataclass(frozen=True)
+class Gates:
+    """A core in the cells of a library, compiled for simulation."""
+
+    config: CoreConfig
+    library: TechnologyFiles
+    emitted: Emitted
+    mapped: Mapped
+    model: GateModel
+
+    @property
+    def spec(self) -> Structure:
+        return structure(self.config)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Energy of a core on one kind of data. tiles: that were read in the sampled cycles."""
+
+    power: Power
+    tiles: int
+
+    @property
+    def energy_fj_per_tile(self) -> float:
+        return self.power.energy.total_fj / self.tiles
+
+    @property
+    def clock_fj_per_cycle(self) -> float:
+        return self.power.energy.clock_fj / self.power.cycles
+
+
+def gates(config: CoreConfig, library: TechnologyFiles, *, flatten: bool = True) -> Gates:
+    """Map a core and compile the netlist.
+
+    ``flatten`` as for ``costmodel.synth.mapped.map_core``. Raises SynthesisError, TimingError,
+    LibertyError, ModelError.
+    """
+    emitted = emit(config)
+    mapped = map_core(emitted.rtlil, emitted.name, library, flatten=flatten)
+    compiled = GateModel(mapped.json, mapped.cells, emitted.manifest)
+    return Gates(config, library, emitted, mapped, compiled)
+
+
+def measure(core: Gates, data: ActivityClass) -> Measured:
+    """Simulate, compare every output with golden, and add up energies over full-speed cycles.
+
+    Raises GateError if an output differs, ConfigError for a technology without energies, and what
+    ``costmodel.netlist.power.power`` raises.
+    """
+    conditions = core.library.info.conditions
+    if conditions is None:
+        raise ConfigError(
+            f"technology {core.library.name}: has no energies, as its cells have none"
+        )
+    work = random_work(core.config) if data == "random" else digits_work(core.config)
+    (tokens, ins), outs = work.acts.shape, len(work.weights)
+    # From the cycle where the pipeline is full until keys end.
+    first = core.spec.latency + 2
+    cycles = min(MOST_CYCLES, total_cycles(core.spec, [Run(tokens, ins, outs)]) - 2 * first)
+    result, toggles = core.model.count([work], first, cycles, SEED)
+    expected = reference(core.config, work.acts, work.weights, work.exponents)
+    if wrong := int(np.count_nonzero(result.outputs[0] != expected)):
+        raise GateError(
+            f"{core.emitted.name}: {wrong} of {expected.size} outputs of the netlist in "
+            f"{core.library.name} differ from golden"
+        )
+    activity = activity_of(core.mapped.netlist, toggles)
+    found = power(core.mapped.netlist, activity, conditions, core.library.files)
+    return Measured(found, toggles.tiles)
+
+
+def activity_of(netlist: Netlist, toggles: Toggles) -> Activity:
+    """Toggles in the order of the netlist's nets; the clock's are not counted, but 2 a cycle."""
+    if missing := [bit for bit in netlist.bits if bit not in toggles.toggles]:
+        raise GateError(f"{netlist.top}: net {missing[0]}: was not counted")
+    changes = np.array([toggles.toggles[bit] for bit in netlist.bits], float)
+    high = np.array([toggles.high[bit] for bit in netlist.bits], float) / toggles.cycles
+    for group in netlist.groups:
+        for pin in clock_pins(group.cell):
+            changes[group.nets[pin]], high[group.nets[pin]] = 2.0 * toggles.cycles, 0.5
+    return Activity(changes, high, toggles.cycles)
+
+
+def random_work(config: CoreConfig) -> Work:
+    """A random layer of `IN_TILES` n-tiles for `MOST_CYCLES`, about as many blocks as tokens.
+
+    Weights come back with every token and activations with every block.
+    """
+    rng = np.random.default_rng(SEED)
+    ins, block = IN_TILES * config.tile_n, config.tile_m * config.reuse
+    blocks = math.isqrt(_tokens(config, ins, block)) + 1
+    ins, outs = min(ins, config.max_in_features), min(blocks * block, config.max_out_features)
+    tokens = _tokens(config, ins, outs)
+    number = config.number
+    if config.float_number is None:
+        acts = rng.integers(number.lowest, number.highest, (tokens, ins), np.int16, endpoint=True)
+    else:
+        acts = golden_fixed.encode(rng.standard_normal((tokens, ins)), config.act)
+    weights: NDArray = rng.integers(-1, 1, (outs, ins), np.int8, endpoint=True)
+    if config.kind == "multiplier" and config.float_number is not None:
+        weights = golden_fixed.encode(rng.standard_normal((outs, ins)), config.act)
+    elif config.kind == "multiplier":
+        weights = rng.integers(number.lowest, number.highest, (outs, ins), np.int16, endpoint=True)
+    return _work(config, acts, weights)
+
+
+def digits_work(config: CoreConfig) -> Work:
+    """A layer of the network with the activations of as many test images as it takes."""
+    network = Network.load(DIGITS)
+    images, _ = read_test_set(DIGITS)
+    layer = network.layers[DIGITS_LAYER]
+    outs, ins = layer.weights.shape
+    tokens = min(len(images), _tokens(config, ins, outs))
+    floats = None if config.float_number is None else config.act
+    seen: dict[str, NDArray] = {}
+
+    def keep(this: TernaryLayer, acts: NDArray) -> NDArray[np.int64]:
+        """Exact products; floating-point ones of the values that the codes stand for."""
+        seen[this.name] = acts
+        if floats is None:
+            return golden_matmul(this, acts)
+        values = golden_fixed.decode(acts, floats) @ this.weights.T.astype(np.float64)
+        return golden_fixed.encode(values, "fp32").astype(np.int64)
+
+    network.infer(images[:tokens], keep, config.number.bits, floats, "fp32" if floats else None)
+    weights: NDArray = layer.weights
+    if config.kind == "multiplier" and floats is not None:
+        weights = golden_fixed.encode(weights, floats)
+    return _work(config, seen[layer.name], weights)
+
+
+def _tokens(config: CoreConfig, ins: int, outs: int) -> int:
+    """Tokens that take more than `MOST_CYCLES` after the pipeline is full."""
+    spec = structure(config)
+    wanted = MOST_CYCLES + 3 * spec.latency
+    one = total_cycles(spec, [Run(2, ins, outs)]) - total_cycles(spec, [Run(1, ins, outs)])
+    return -(-wanted // one)
+
+
+def _work(config: CoreConfig, acts: NDArray, weights: NDArray) -> Work:
+    exponents = None
+    if config.exponent_bits:
+        exponents = golden_fixed.token_exponents(acts, config.act)
+    return Work(acts, weights, exponents)

@@ -1,0 +1,1 @@
+"""hwgen compare: cores side by side."""

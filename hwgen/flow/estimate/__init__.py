@@ -1,0 +1,1 @@
+"""hwgen estimate: what a core costs, predicted."""

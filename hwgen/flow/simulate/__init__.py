@@ -1,0 +1,1 @@
+"""hwgen simulate: whole models on a core."""

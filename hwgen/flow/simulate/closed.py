@@ -1,0 +1,267 @@
+"""hwgen simulate: a model's ternary layers on a core or a system of cores, in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from costmodel.catalog import FAMILIES
+from costmodel.cells.delay import NoDelaysError, core_clock
+from costmodel.cells.energy import core_energy, cycles_per_tile, work_fj
+from costmodel.cells.energy_data import ACTIVITIES, ActivityClass
+from costmodel.cells.technology import UncalibratedError, load_technology
+from costmodel.explore.plots import cycles_figure, picture
+from costmodel.fpga.clock import NoFmaxError, core_fmax
+from costmodel.fpga.resources import load_fpga
+from hwgen.base.errors import ConfigError
+from hwgen.base.files import check_figure, write_atomically
+from hwgen.flow.bandwidth import parse
+from hwgen.flow.checkpoint import open_chosen
+from hwgen.spec.structure import structure
+from hwgen.spec.system import System, load_system
+from sim.checkpoints import CheckpointError
+from sim.workload.layers import LayerCycles
+from sim.workload.workload import LayerKind, Pass, Workload, of_checkpoint, of_zoo, run_pass
+from sim.workload.zoo import find_model, unknown_model
+
+OMITTED = (
+    "attention, norms, embedding and output head; of the energy also memory, wires and clock tree"
+)
+
+
+@dataclass(frozen=True)
+class Energy:
+    """pJ of all cores for a token; ``leakage`` is a part of ``total``."""
+
+    total: float
+    leakage: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One pass of a phase, and its energy, or why there is none."""
+
+    name: str
+    taken: Pass
+    energy: Energy | str
+
+    def seconds(self, clock_ns: float) -> float:
+        """Of the pass."""
+        return self.taken.cycles * clock_ns * 1e-9
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a model takes. prefill: all prompt tokens in one pass; decode: each of ``decode_tokens``
+    in one of its own. ``clock_ns`` None: unknown; ``clock_source`` says where it comes from."""
+
+    workload: Workload
+    system: System
+    prefill: Phase | None
+    decode: Phase | None
+    decode_tokens: int
+    clock_ns: float | None
+    clock_source: str
+    bits_per_cycle: Fraction | None
+    technology: str | None
+
+    @property
+    def energy_note(self) -> str | None:
+        """Why there is no energy."""
+        return next((one.energy for one in self.phases if isinstance(one.energy, str)), None)
+
+    @property
+    def phases(self) -> list[Phase]:
+        return [phase for phase in (self.prefill, self.decode) if phase is not None]
+
+    @property
+    def cycles(self) -> int:
+        """Of the whole run."""
+        first = 0 if self.prefill is None else self.prefill.taken.cycles
+        return first + (0 if self.decode is None else self.decode_tokens * self.decode.taken.cycles)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "model": self.workload.name,
+            "source": self.workload.source,
+            "ternary_weights": self.workload.weights,
+            "core": self.system.core.name,
+            "cores": self.system.cores,
+            "weights_per_cycle": self.system.weights_per_cycle,
+            "technology": self.technology,
+            "clock_ns": self.clock_ns,
+            "clock_source": self.clock_source,
+            "bits_per_cycle": None if self.bits_per_cycle is None else float(self.bits_per_cycle),
+            "cycles": self.cycles,
+            "decode_tokens": self.decode_tokens,
+            "prefill": None if self.prefill is None else self._phase(self.prefill),
+            "decode": None if self.decode is None else self._phase(self.decode),
+            "energy_note": self.energy_note,
+            "omitted": OMITTED,
+        }
+
+    def _phase(self, phase: Phase) -> dict[str, Any]:
+        taken, clock, energy = phase.taken, self.clock_ns, phase.energy
+        seconds = None if clock is None else phase.seconds(clock)
+        return {
+            "tokens": taken.tokens,
+            "cycles": taken.cycles,
+            "utilisation": taken.utilisation,
+            "limit": limit(taken.bandwidth_bound),
+            "stall_cycles": taken.stalls,
+            "seconds": seconds,
+            "tokens_per_second": None if seconds is None else taken.tokens / seconds,
+            "core_energy_pj_per_token": energy.total if isinstance(energy, Energy) else None,
+            "leakage_pj_per_token": energy.leakage if isinstance(energy, Energy) else None,
+            **{name: taken.bits(name) for name in ("weight_bits", "act_bits", "sum_bits")},
+            "layers": [_layer(kind, one) for kind, one in taken.rows],
+        }
+
+
+def limit(bandwidth_bound: bool) -> str:
+    """What binds, in a word."""
+    return "bandwidth" if bandwidth_bound else "compute"
+
+
+def _layer(kind: LayerKind, one: LayerCycles) -> dict[str, Any]:
+    return {
+        "role": kind.role,
+        "out_features": kind.shape.out_features,
+        "in_features": kind.shape.in_features,
+        "segments": kind.shape.segments,
+        "count": kind.count,
+        "cycles": one.total,
+        "cycles_by_cause": one.parts,
+        "limit": limit(one.bandwidth_bound),
+    }
+
+
+def simulate(
+    model: str,
+    core: Path,
+    *,
+    prefill: int = 0,
+    decode: int = 1,
+    bandwidth: str | None = None,
+    clock_ns: float | None = None,
+    tech: str | None = None,
+    activity: str = "random",
+    i2s_layout: str | None = None,
+    scale: str | None = None,
+) -> Simulation:
+    """Cycles, time and energy of the ternary layers of ``model`` on the cores in ``core``.
+
+    model: of the zoo, or a checkpoint. core: a core or system file.
+    bandwidth: of all weight streams together, "25.6 GB/s" or "512 bits/cycle"; None: no limit.
+    clock_ns: by default that of ``tech``; unknown without either. tech: for clock and energy.
+    i2s_layout, scale: of a checkpoint, as `hwgen.flow.inspect` takes them.
+    """
+    if prefill < 0 or decode < 0 or prefill + decode == 0:
+        raise ConfigError(
+            f"--prefill, --decode: should be at least 0 and not both 0, not {prefill} and {decode}"
+        )
+    if clock_ns is not None and not 0 < clock_ns < 1e6:
+        raise ConfigError(f"--clock-ns: should be above 0 and below a million, not {clock_ns}")
+    if activity not in ACTIVITIES:
+        raise ConfigError(f"--activity: should be {' or '.join(ACTIVITIES)}, not {activity!r}")
+    data: ActivityClass = activity
+    system = load_system(core)
+    source = "given"
+    if clock_ns is None and tech is not None:
+        clock_ns, source = clock_of(system, tech), f"cost model, {tech}"
+    bits = None if bandwidth is None else parse(bandwidth, clock_ns)
+    workload = load_workload(model, i2s_layout, scale)
+
+    def phase(name: str, tokens: int) -> Phase | None:
+        if not tokens:
+            return None
+        taken = run_pass(workload, system, tokens, bits)
+        return Phase(name, taken, energy_of(system, taken, tech, data, clock_ns))
+
+    return Simulation(
+        workload=workload,
+        system=system,
+        prefill=phase("prefill", prefill),
+        decode=phase("decode", min(decode, 1)),
+        decode_tokens=decode,
+        clock_ns=clock_ns,
+        clock_source="" if clock_ns is None else source,
+        bits_per_cycle=bits,
+        technology=tech,
+    )
+
+
+def draw(result: Simulation, file: Path) -> None:
+    """`figure_of` as a .png or .svg file."""
+    check_figure(file)
+    write_atomically({file: picture(figure_of(result), file.suffix.lstrip("."))})
+
+
+def figure_of(result: Simulation) -> Figure:
+    """Where the cycles go."""
+    panels = []
+    for phase in result.phases:
+        bars = {
+            f"{kind.role}, {kind.count} ×": {
+                cause: kind.count * cycles for cause, cycles in one.parts.items()
+            }
+            for kind, one in phase.taken.rows
+        }
+        tokens = "token" if phase.taken.tokens == 1 else "tokens"
+        panels.append((f"{phase.name}, {phase.taken.tokens} {tokens}", bars))
+    cores = f"{result.system.cores} × " if result.system.cores > 1 else ""
+    title = f"{result.workload.name} on {cores}{result.system.core.name}"
+    return cycles_figure(title, panels)
+
+
+def load_workload(model: str, i2s_layout: str | None = None, scale: str | None = None) -> Workload:
+    """The layers of a model of the zoo, or else of the checkpoint of that path."""
+    found = find_model(model)
+    if found is not None:
+        for option, value in (("--i2s-layout", i2s_layout), ("--scale", scale)):
+            if value is not None:
+                raise ConfigError(f"{option}: is of checkpoints, not of {model}; leave it out")
+        return of_zoo(found)
+    if not Path(model).exists():
+        raise ConfigError(unknown_model(model))
+    try:
+        return of_checkpoint(open_chosen(Path(model), i2s_layout, scale))
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
+
+
+def clock_of(system: System, tech: str) -> float:
+    """Period in ns that the cost model predicts; ConfigError where it cannot."""
+    spec = structure(system.core)
+    try:
+        if tech in FAMILIES:
+            return 1000 / core_fmax(spec, load_fpga(tech).delays, tech).mhz
+        technology = load_technology(tech)
+        return core_clock(spec, technology.delays, technology.name).period_ns
+    except (NoDelaysError, NoFmaxError) as error:
+        raise ConfigError(f"--tech: {error}; give --clock-ns") from None
+
+
+def energy_of(
+    system: System, taken: Pass, tech: str | None, activity: ActivityClass, clock_ns: float | None
+) -> Energy | str:
+    """Energy for a token of a pass, or why there is none. Every core's clock always runs."""
+    if tech is None or clock_ns is None:
+        return "no technology given"
+    if tech in FAMILIES:
+        return f"{tech}: an FPGA has no calibrated energies"
+    spec, cycles = structure(system.core), system.cores * taken.cycles
+    try:
+        found = core_energy(spec, load_technology(tech), activity)
+    except UncalibratedError as error:
+        return str(error)
+    leakage = found.leakage_mw * cycles * clock_ns  # 1 mW for 1 ns is 1 pJ.
+    work = work_fj(
+        taken.tiles, cycles, cycles_per_tile(spec), found.fj_per_tile, found.clock_fj_per_cycle
+    )
+    total = work * 1e-3 + leakage
+    return Energy(total / taken.tokens, leakage / taken.tokens)

@@ -1,0 +1,1 @@
+"""hwgen sweep: spaces of cores evaluated."""

@@ -1,0 +1,274 @@
+"""What very many points cost and how long they take, one shape at a time.
+
+Every number is the same arithmetic on arrays as on the integers of one core, in the same order, and
+so the same to the bit. A quantity is computed when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from costmodel.cells.energy import work_fj
+from costmodel.cells.predictor import Prediction
+from costmodel.cells.predictor import Shape as PricedShape
+from hwgen.flow.sweep.prepare import Question
+from hwgen.space.space import GRID, Shape
+from sim.workload.cycles import cycles_per_token, token_lags
+
+
+@dataclass
+class Points:
+    """Points of one shape: integers or arrays that broadcast against each other."""
+
+    question: Question
+    shape: Shape
+    priced: PricedShape
+    sizes: tuple[Any, ...]
+    """`GRID`"""
+    found: Prediction
+
+    def take(self, mask: Any, shape: tuple[int, ...]) -> Points:
+        """Those of an array of ``shape`` where ``mask`` is true, as flat arrays."""
+        sizes = tuple(_flat(size, mask, shape) for size in self.sizes)
+        priced = self.found._asdict()
+        wait = priced.pop("accumulator_latency")
+        flat = {name: _flat(values, mask, shape) for name, values in priced.items()}
+        found = Prediction(accumulator_latency=wait, **flat)
+        return Points(self.question, self.shape, self.priced, sizes, found)
+
+    def quantity(self, name: str) -> Any:
+        """By name of `hwgen.space.sweep_file.Quantity`."""
+        return getattr(self, name)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What results have of every point, beside its shape."""
+        core, question = self.shape.core, self.question
+        names = [
+            "cycles_per_token",
+            "first_token_cycles",
+            "weight_bits_per_token",
+            "act_bits_per_token",
+            "sum_bits_per_token",
+            "utilisation",
+        ]
+        if question.bits_per_cycle is not None:
+            names.append("stalls_per_token")
+        if question.timed:
+            names += ["clock_ns", "least_clock_ns", "ns_per_token", "tokens_per_second"]
+            names += ["latency_ms", "bandwidth_gbs"]
+        if question.powered:
+            names += ["leakage_mw", "core_energy_fj_per_token", "power_mw"]
+            if question.config.memory.priced:
+                names.append("energy_fj_per_token")
+        sizes = dict(zip(GRID, self.sizes, strict=True))
+        tile = {"tile_n": sizes["tables"] * core.mu, "tile_m": sizes["ports"]}
+        values = {name: self.quantity(name) for name in names}
+        return {**sizes, **tile, question.area_column: self.area, **values}
+
+    @property
+    def area(self) -> Any:
+        """Of all cores."""
+        return self.sizes[3] * self.found.area
+
+    @property
+    def least_clock_ns(self) -> Any:
+        return self.found.period_ns
+
+    @property
+    def clock_ns(self) -> Any:
+        given = self.question.config.clock_ns
+        return self.found.period_ns if given == "predicted" else np.float64(given)
+
+    @property
+    def leakage_mw(self) -> Any:
+        """Of all cores."""
+        return self.sizes[3] * self.found.leakage_mw
+
+    @cached_property
+    def _tokens(self) -> int:
+        return sum(tokens * times for tokens, times in self.question.config.workload.passes)
+
+    @cached_property
+    def _layers(self) -> list[tuple[int, int, Any, Any, Any]]:
+        """Of each kind of layer: how many, segments of its inputs, tiles of inputs of a segment,
+        tiles of outputs, and of them the largest share of a core."""
+        tables, ports, _, cores = self.sizes
+        result = []
+        for layer in self.question.workload.layers:
+            inputs = layer.shape.in_features // layer.shape.segments
+            in_tiles = -(-inputs // (tables * self.shape.core.mu))
+            out_tiles = -(-layer.shape.out_features // ports)
+            share = -(-out_tiles // cores)
+            result.append((layer.count, layer.shape.segments, in_tiles, out_tiles, share))
+        return result
+
+    @cached_property
+    def _steady(self) -> Any:
+        """Cycles of a token through all layers, without latencies and stalls."""
+        reuse, wait = self.sizes[2], self.found.accumulator_latency
+        return _sum(
+            count * segments * cycles_per_token(in_tiles, share, reuse, wait)
+            for count, segments, in_tiles, _, share in self._layers
+        )
+
+    @cached_property
+    def _passes(self) -> list[Any]:
+        """Cycles of each kind of pass."""
+        latencies = sum(layer[0] for layer in self._layers) * self.found.latency
+        return [
+            tokens * self._steady + latencies + stalls
+            for (tokens, _), stalls in zip(
+                self.question.config.workload.passes, self._stalls, strict=True
+            )
+        ]
+
+    @cached_property
+    def _stalls(self) -> list[Any]:
+        """Cycles of each kind of pass that wait for weights, as
+        `sim.workload.cycles.weight_stalls`."""
+        limit, passes = self.question.bits_per_cycle, self.question.config.workload.passes
+        if limit is None:
+            return [0] * len(passes)
+        tables, ports, reuse, _ = self.sizes
+        beat = tables * ports * self.shape.core.weight_bits * limit.denominator
+        first_key = _by_depth(
+            lambda deep: max(1, self.priced.structure(1, 1, deep).control.build_stages), reuse
+        )
+        drain, result = limit.numerator, [0 for _ in passes]
+        for count, segments, in_tiles, out_tiles, share in self._layers:
+            fill = beat * -(-out_tiles // share)
+            wait = self.found.accumulator_latency
+            rise, within = token_lags(in_tiles, share, reuse, wait, fill, drain)
+            for place, (tokens, _) in enumerate(passes):
+                peak = (tokens * segments - 1) * rise * (rise > 0) + within
+                stalls = -(-(peak + fill) // drain) - first_key
+                result[place] = result[place] + count * stalls * (stalls > 0)
+        return result
+
+    @cached_property
+    def _cycles(self) -> Any:
+        """Of all tokens."""
+        return self._of_all(self._passes)
+
+    @cached_property
+    def cycles_per_token(self) -> Any:
+        return self._cycles / self._tokens
+
+    @property
+    def stalls_per_token(self) -> Any:
+        return self._of_all(self._stalls) / self._tokens
+
+    def _of_all(self, cycles: list[Any]) -> Any:
+        passes = self.question.config.workload.passes
+        return _sum(times * each for (_, times), each in zip(passes, cycles, strict=True))
+
+    @property
+    def first_token_cycles(self) -> Any:
+        return self._passes[0]
+
+    @cached_property
+    def _tiles(self) -> Any:
+        """Of a token, of all cores."""
+        return _sum(
+            count * segments * in_tiles * out_tiles
+            for count, segments, in_tiles, out_tiles, _ in self._layers
+        )
+
+    @cached_property
+    def weight_bits_per_token(self) -> Any:
+        tables, ports, _, _ = self.sizes
+        return self._tiles * (tables * ports * self.shape.core.weight_bits) / 1
+
+    @cached_property
+    def act_bits_per_token(self) -> Any:
+        tables, _, reuse, _ = self.sizes
+        core = self.shape.core
+        beats = _sum(
+            count * segments * in_tiles * -(-share // reuse)
+            for count, segments, in_tiles, _, share in self._layers
+        )
+        return beats * (tables * core.mu * core.act_bits + core.exponent_bits) / 1
+
+    @cached_property
+    def sum_bits_per_token(self) -> Any:
+        beats = _sum(count * segments * out for count, segments, _, out, _ in self._layers)
+        return beats * (self.sizes[1] * self.shape.core.out_bits) / 1
+
+    @property
+    def utilisation(self) -> Any:
+        layers = self.question.workload.layers
+        macs = self._tokens * sum(layer.weights for layer in layers)
+        tables, ports, _, cores = self.sizes
+        return macs / (self._cycles * (tables * self.shape.core.mu) * ports * cores)
+
+    @cached_property
+    def ns_per_token(self) -> Any:
+        return self.cycles_per_token * self.clock_ns
+
+    @property
+    def tokens_per_second(self) -> Any:
+        return 1e9 / self.ns_per_token
+
+    @property
+    def latency_ms(self) -> Any:
+        """Time to the first token."""
+        return self.first_token_cycles * self.clock_ns * 1e-6
+
+    @property
+    def bandwidth_gbs(self) -> Any:
+        """Of the weight streams, on average."""
+        return self.weight_bits_per_token / self.ns_per_token / 8
+
+    @cached_property
+    def core_energy_fj_per_token(self) -> Any:
+        found, reuse, cores = self.found, self.sizes[2], self.sizes[3]
+        wait = found.accumulator_latency
+        per_tile = (reuse + (wait > reuse) * (wait - reuse)) / reuse
+        work = work_fj(
+            self._tiles,
+            cores * self.cycles_per_token,
+            per_tile,
+            found.fj_per_tile,
+            found.clock_fj_per_cycle,
+        )
+        leakage = found.leakage_mw * self.ns_per_token * 1000  # 1 mW for 1 ns is 1 pJ.
+        return work + cores * leakage
+
+    @property
+    def energy_fj_per_token(self) -> Any:
+        memory = self.question.config.memory
+        return (
+            self.core_energy_fj_per_token
+            + self.act_bits_per_token * memory.acts.fj_per_bit
+            + self.weight_bits_per_token * memory.keys.fj_per_bit
+            + self.sum_bits_per_token * memory.sums.fj_per_bit
+        )
+
+    @property
+    def power_mw(self) -> Any:
+        """With that of memory where it has a price; 1 fJ in 1 ns is 1 µW."""
+        priced = self.question.config.memory.priced
+        energy = self.energy_fj_per_token if priced else self.core_energy_fj_per_token
+        return energy / self.ns_per_token * 1e-3
+
+
+def _flat(values: Any, mask: Any, shape: tuple[int, ...]) -> Any:
+    return None if values is None else np.broadcast_to(values, shape)[mask]
+
+
+def _by_depth(number: Callable[[int], int], reuse: Any) -> Any:
+    """What depends only on whether a core has more accumulators than one a port."""
+    return np.where(reuse > 1, number(2), number(1))
+
+
+def _sum(numbers: Iterable[Any]) -> Any:
+    total: Any = 0
+    for number in numbers:
+        total = total + number
+    return total

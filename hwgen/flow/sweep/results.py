@@ -1,0 +1,200 @@
+"""What a sweep leaves in its folder: tables, pictures, the best core, and how they came about."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from costmodel.cells.area import OMITTED
+from costmodel.explore.plots import pareto_figure, picture
+from costmodel.explore.report import Objective
+from hwgen.base.files import write_atomically
+from hwgen.flow.sweep.cores import core_of
+from hwgen.flow.sweep.evaluate import Tally
+from hwgen.flow.sweep.parts import Joiner
+from hwgen.flow.sweep.prepare import Question, describe_tools
+from hwgen.flow.sweep.report import of_the_clock, question, report_files
+from hwgen.space.space import describe
+from hwgen.spec.config import CoreConfig
+
+FILES = (
+    "results.parquet",
+    "front.parquet",
+    "pareto.csv",
+    "pareto.png",
+    "pareto.svg",
+    "best.yaml",
+    "run.json",
+    "report.html",  # Last: what to open next.
+)
+FAIR = 1000
+"""Points of a sample that say as much as all."""
+
+
+def write_results(result: Sweep, joiner: Joiner) -> None:
+    """All files; ``joiner`` has the results, ready to be moved to their place."""
+    folder, config = result.folder, result.question.config
+    front = result.front.drop(columns="front")
+    table = io.BytesIO()
+    front.to_parquet(table, index=False)
+    files: dict[Path, str | bytes] = {
+        folder / "front.parquet": table.getvalue(),
+        folder / "pareto.csv": front.to_csv(index=False, lineterminator="\n"),
+        folder / "best.yaml": _best_yaml(result),
+        folder / "run.json": json.dumps(_run_record(result), indent=1) + "\n",
+    }
+    drawn, best = result.drawn, result.drawn_best
+    first, second = config.objectives[:2]
+    title = f"{result.question.title}: {result.tally.feasible:,} cores, "
+    title += ", ".join(result.question.technologies)
+    figure = pareto_figure(
+        drawn,
+        (result.question.column(first.quantity), first.maximise),
+        (result.question.column(second.quantity), second.maximise),
+        title,
+        best,
+    )
+    files |= {folder / f"pareto.{kind}": picture(figure, kind) for kind in ("png", "svg")}
+    files |= _report(result, drawn, best, title)
+    write_atomically(files)
+    joiner.temporary.replace(joiner.path)
+
+
+def _report(result: Sweep, drawn: pd.DataFrame, best: int, title: str) -> dict[Path, str | bytes]:
+    """The page of the front and a sample of the other points, and its bar charts."""
+    asked = result.question
+    predicted = not isinstance(asked.config.clock_ns, float | int)
+    return report_files(
+        result.folder,
+        drawn,
+        [Objective(asked.column(one.quantity), one.maximise) for one in asked.config.objectives],
+        title=title,
+        question=question(asked.config),
+        best=best,
+        dropped=result.dropped,
+        kept=result.kept,
+        more_axes=["cores"],
+        given=() if predicted else of_the_clock(drawn),
+        activity=asked.config.activity,
+        model=asked.config.model,
+        fair=result.sample if len(result.sample) >= FAIR else None,
+    )
+
+
+def core_yaml(core: CoreConfig, comment: str = "") -> str:
+    """A core file's text."""
+    content = core.model_dump(exclude_none=True, exclude_defaults=True) | {"name": core_name(core)}
+    content = {"format": core.format, **content}
+    return comment + yaml.safe_dump(content, sort_keys=False)
+
+
+def core_name(core: CoreConfig) -> str:
+    """A name for a core of a sweep; cores that differ otherwise may share it."""
+    parts = [core.kind, core.act, f"mu{core.mu}", f"l{core.tables}", f"k{core.ports}"]
+    return "_".join([*parts, f"d{core.reuse}"])
+
+
+def _best_yaml(result: Sweep) -> str:
+    row = result.front.iloc[result.best]
+    core = core_of(row)
+    many = f"{row['cores']} cores of " if row["cores"] > 1 else ""
+    first, second = (_way(each) for each in result.question.config.objectives[:2])
+    name = result.question.config.name
+    comment = f"# {many}{describe(core)}: {first} × {second} of the front of {name}.\n"
+    return core_yaml(core, comment)
+
+
+def _way(objective: Any) -> str:
+    return f"{'most' if objective.maximise else 'least'} {objective.quantity}"
+
+
+def _run_record(result: Sweep) -> dict[str, Any]:
+    """What varies between identical runs, and how to repeat this one."""
+    question = result.question
+    now = time.time() - result.seconds
+    return {
+        "command": ["hwgen", *sys.argv[1:]],
+        "commit": _commit(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now)),
+        "seconds": result.seconds,
+        "points_per_second": result.points_per_second,
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "tools": describe_tools(),
+        "combinations": question.space.combinations,
+        "points": result.tally.points,
+        "feasible": result.tally.feasible,
+        "kept": result.kept,
+        "front": len(result.front),
+        "dropped": result.dropped,
+        "excluded": dict(result.tally.excluded),
+        "calibrated": {
+            name: all(cost.status == "calibrated" for cost in technology.costs.values())
+            for name, technology in question.technologies.items()
+        },
+        "digest": question.digest,
+        "config": question.config.model_dump(mode="json"),
+        "omitted": OMITTED,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the working copy, if this is one and git is there."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An exploration's results and where they lie. ``front``: sorted by the objectives, and with
+    areas by component; ``best`` is a row of it. ``sample``: of all kept points."""
+
+    question: Question
+    folder: Path
+    tally: Tally
+    front: pd.DataFrame
+    best: int
+    sample: pd.DataFrame
+    kept: int
+    seconds: float
+    points_per_second: float
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """Every kept point; as large as the file."""
+        return pd.read_parquet(self.folder / "results.parquet")
+
+    @property
+    def drawn(self) -> pd.DataFrame:
+        """What pictures and the page show: a sample of the other points, then the front."""
+        others = self.sample[~self.sample["front"]]
+        return pd.concat([others, self.front], ignore_index=True)
+
+    @property
+    def drawn_best(self) -> int:
+        """The row of `drawn` that is the best."""
+        return int((~self.sample["front"]).sum()) + self.best
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Combinations that are no points, by reason."""
+        return dict(self.tally.dropped + self.question.space.dropped)

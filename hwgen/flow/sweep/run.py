@@ -1,0 +1,286 @@
+"""hwgen sweep: every point of a space, what it costs and how long it takes, and the Pareto front.
+
+Parts of the space are evaluated by all processors (`hwgen.flow.sweep.parts`), then joined in order.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pyarrow as pa
+
+from costmodel.explore.pareto import Front
+from hwgen.base.errors import ConfigError, HwgenError
+from hwgen.flow.sweep.evaluate import BLOCK, Evaluator, Tally, limits
+from hwgen.flow.sweep.join import DRAWN, best_row, compete, join, objective_columns
+from hwgen.flow.sweep.parts import AGAIN, Joiner, Layout, Parts, evaluate
+from hwgen.flow.sweep.prepare import Question, ask
+from hwgen.flow.sweep.results import Sweep
+from hwgen.space.space import describe
+
+Progress = Callable[[int, int], None]
+PATIENCE = 4.0
+"""Seconds of work, expected, for which other processes are not worth their start."""
+QUEUE = 16
+"""Parts given to the processes at once."""
+PROCESS_MB, BYTES_A_POINT = 260, 700
+"""Of memory: of a process, and of a point in its block."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a sweep will take; seconds from a sample of its blocks, memory from their size."""
+
+    combinations: int
+    points: int
+    """combinations of shapes that are legal; some sizes may still not be"""
+    shapes: int
+    seconds: float
+    memory_mb: float
+    jobs: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """A sweep that is ready to run."""
+
+    question: Question
+    layout: Layout
+    forecast: Forecast
+    folder: Path
+
+
+def prepare(config_path: Path, out: Path | None = None, jobs: int = 1) -> Work:
+    """Check the whole question and look at a sample of it; nothing is written.
+
+    jobs: processes, at most; more than one import the caller's main module, as `multiprocessing`
+    says.
+    """
+    question = ask(config_path)
+    layout = Layout(question.space)
+    space = question.space
+    seconds = _expected_seconds(question, layout)
+    jobs = min(jobs, layout.parts) if seconds > PATIENCE else 1
+    largest = min(BLOCK, -(-space.grid // len(layout.boxes)))
+    memory = (jobs + (jobs > 1)) * PROCESS_MB + jobs * largest * BYTES_A_POINT / 1e6
+    forecast = Forecast(
+        space.combinations, space.size, len(space.shapes), seconds / jobs, memory, jobs
+    )
+    folder = out or Path("results") / str(question.config.name)
+    return Work(question, layout, forecast, folder)
+
+
+def sweep(
+    config_path: Path,
+    out: Path | None = None,
+    progress: Progress = lambda done, total: None,
+    jobs: int = 1,
+) -> Sweep:
+    """Evaluate every point of a sweep file and write results, front, plots and the best core.
+
+    ``out`` defaults to results/<name>. Results appear at once, or none; until then parts of them
+    are in the folder ``parts`` beside them, from where the same sweep goes on.
+    """
+    return run(prepare(config_path, out, jobs), progress)
+
+
+def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
+    """Do what was prepared."""
+    started = time.perf_counter()
+    parts = Parts(work.folder / "parts", work.question, work.layout)
+    here = parts.open()
+    tally, fresh = Tally(), 0
+    front = Front(len(work.question.config.objectives))
+    for part, new in _all_parts(work, parts, here, progress):
+        one = parts.tally(part)
+        tally.add(one)
+        fresh += one.points if new else 0
+        compete(front, work.question, parts.read(part, objective_columns(work.question)))
+    if not tally.feasible:
+        parts.remove()
+        _remove_if_empty(work.folder)
+        raise ConfigError(why_none(work.question, tally))
+    tables = (parts.read(part) for part in range(parts.layout.parts))
+    every = max(1, work.question.space.size // DRAWN)
+    result = finish(work.question, work.folder, tables, front, tally, started, fresh, every)
+    parts.remove()
+    return result
+
+
+def finish(
+    question: Question,
+    folder: Path,
+    tables: Iterable[pa.Table],
+    front: Front,
+    tally: Tally,
+    started: float,
+    fresh: int,
+    every: int,
+) -> Sweep:
+    """Write the results of points that were evaluated; ``tables`` and ``every`` as `join` takes
+    them, ``fresh`` points since ``started``, of `time.perf_counter`."""
+    from hwgen.flow.sweep.results import write_results
+
+    for left in folder.glob(".results.parquet.*"):  # By a sweep that was killed while it joined.
+        left.unlink()
+    joiner = Joiner(folder / "results.parquet")
+    try:
+        found, sample, kept = join(question, tables, np.sort(front.ids), joiner, every)
+        joiner.finish()
+        seconds = time.perf_counter() - started
+        result = Sweep(
+            question=question,
+            folder=folder,
+            tally=tally,
+            front=found,
+            best=best_row(question, found),
+            sample=sample,
+            kept=kept,
+            seconds=seconds,
+            points_per_second=fresh / seconds,
+        )
+        write_results(result, joiner)
+    except BaseException:
+        joiner.drop()
+        raise
+    return result
+
+
+def _all_parts(
+    work: Work, parts: Parts, here: list[int], progress: Progress
+) -> Iterator[tuple[int, bool]]:
+    """Every part once it is on disk, and whether it was made now."""
+    total, done = work.question.space.combinations, work.question.space.dropped.total()
+    missing = sorted({*range(work.layout.parts)} - {*here})
+    made = _make(work, parts, missing) if missing else iter(())
+    for new, group in ((False, here), (True, made)):
+        for part in group:
+            done += work.layout.points(part)
+            yield part, new
+            progress(done, total)
+
+
+class _Worker:
+    """What a process needs to make parts; its own front drops most points early."""
+
+    def __init__(self, question: Question, layout: Layout, folder: Path) -> None:
+        self.layout = layout
+        self.parts = Parts(folder, question, layout)
+        self.evaluator = Evaluator(question)
+
+    def make(self, part: int) -> int:
+        self.parts.write(part, *evaluate(self.evaluator, self.layout, part))
+        return part
+
+
+_worker: _Worker | None = None
+
+
+def _start(question: Question, layout: Layout, folder: Path) -> None:
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process stops the others.
+    Thread(target=_end_with_parent, daemon=True).start()
+    _worker = _Worker(question, layout, folder)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _make_one(part: int) -> int:
+    assert _worker is not None
+    return _worker.make(part)
+
+
+def _make(work: Work, parts: Parts, missing: list[int]) -> Iterator[int]:
+    """Make the parts, in any order; the pool is gone when this ends, however it does."""
+    if work.forecast.jobs == 1:
+        worker = _Worker(work.question, work.layout, parts.folder)
+        yield from map(worker.make, missing)
+        return
+    pool = ProcessPoolExecutor(
+        work.forecast.jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(work.question, work.layout, parts.folder),
+    )
+    try:
+        waiting = iter(missing)
+        running = {pool.submit(_make_one, part) for part in islice(waiting, QUEUE)}
+        while running:
+            ready, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(_make_one, part) for part in islice(waiting, len(ready))}
+            for future in ready:
+                yield future.result()
+    except BrokenProcessPool:
+        raise HwgenError(
+            f"{parts.folder}: a process of the sweep was killed, by hand or for want of memory; "
+            f"the parts so far are kept: {AGAIN}, with fewer --jobs if memory was short"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _expected_seconds(question: Question, layout: Layout) -> float:
+    """Of one process, from up to three blocks, evaluated and forgotten."""
+    if layout.blocks > 3:  # What every process does once is not to be multiplied.
+        Evaluator(question).block(0, layout.boxes[0], Tally())
+    evaluator, spent, timed = Evaluator(question), 0.0, 0
+    for block in sorted({layout.blocks // 7, layout.blocks // 2, layout.blocks * 6 // 7}):
+        start = time.perf_counter()
+        place, box = divmod(block, len(layout.boxes))
+        evaluator.block(place, layout.boxes[box], Tally())
+        spent, timed = spent + time.perf_counter() - start, timed + 1
+        if spent > 1:
+            break
+    return spent / timed * layout.blocks
+
+
+def why_none(question: Question, tally: Tally) -> str:
+    """Why no point is feasible: what each constraint excludes, and what comes nearest."""
+    name = question.config.name
+    if not tally.points:
+        reasons = tally.dropped + question.space.dropped
+        lines = [f"{name}: core: no combination is a legal core that where lets pass"]
+        return "\n".join([*lines, *(f"{name}: {why} ({n:,})" for why, n in reasons.items())])
+    lines = [f"{name}: constraints: none of {tally.points:,} points keeps to all of them"]
+    bounds = {limit.name: limit for limit in limits(question)}
+    for limit in bounds.values():
+        count = tally.excluded[limit.name]
+        lines.append(
+            f"{name}: {limit.text}: {count:,} of {tally.points:,} points do not keep to it"
+        )
+    assert tally.nearest is not None
+    _, core, cores = question.space.point(tally.nearest[1])
+    many = f"{cores} × " if cores > 1 else ""
+    values = Evaluator(question).one(tally.nearest[1])
+    misses = [
+        f"{limit.name} {values.quantity(limit.quantity).item():,.6g}"
+        for limit in bounds.values()
+        if limit.miss(values.quantity(limit.quantity)) > 0
+    ]
+    lines.append(f"{name}: nearest: {many}{describe(core)}, with {', '.join(misses)}")
+    return "\n".join(lines)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+        folder.parent.rmdir()
+    except OSError:
+        pass

@@ -1,0 +1,1 @@
+"""hwgen synth: cores really synthesised."""

@@ -1,0 +1,1 @@
+"""Spaces of cores: axes, expressions, numbered points."""

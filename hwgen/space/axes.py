@@ -1,0 +1,141 @@
+"""Axes of a sweep: one value, a list, a range, or an expression of other axes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from hwgen.base.yamlfile import Strict, explain
+
+MAX_VALUES = 200_000
+"""Of one axis."""
+
+
+class Range(Strict):
+    """Integers ``from`` … ``to``, both included, by adding ``step`` or multiplying ``times``."""
+
+    start: Annotated[int, Field(alias="from", description="first value")]
+    to: Annotated[int, Field(description="last value, included")]
+    step: Annotated[int | None, Field(ge=1, description="difference; default 1")] = None
+    times: Annotated[int | None, Field(ge=2, description="ratio instead of a difference")] = None
+
+    def values(self) -> tuple[int, ...]:
+        if self.times is None and (self.to - self.start) // (self.step or 1) >= MAX_VALUES:
+            raise ValueError(f"should span at most {MAX_VALUES} values")
+        if self.to < self.start:
+            raise ValueError(f"to should be at least from, {self.start}, not {self.to}")
+        if self.times is None:
+            return tuple(range(self.start, self.to + 1, self.step or 1))
+        if self.step is not None:
+            raise ValueError("should have step or times, not both")
+        if self.start < 1:
+            raise ValueError(f"from should be at least 1 with times, not {self.start}")
+        values = [self.start]
+        while values[-1] * self.times <= self.to:
+            values.append(values[-1] * self.times)
+        return tuple(values)
+
+
+def _distinct(values: list[Any], one: type, null: bool) -> tuple[Any, ...]:
+    kinds = {one, type(None)} if null else {one}
+    if not values or any(type(value) not in kinds for value in values):
+        what = "integers" if one is int else "words"
+        raise ValueError(f"should be a list of {what}{' or null' if null else ''}")
+    if len(set(values)) < len(values):
+        raise ValueError("should be different values")
+    return tuple(values)
+
+
+def _ints(value: Any, null: bool = False) -> tuple[int | None, ...] | str:
+    """An axis of integers, as its values; with ``null`` its list may hold the core's default.
+
+    The text of an expression stays as it is: `hwgen.space.space` knows the axes that it may name.
+    """
+    if type(value) is int:
+        return (value,)
+    if isinstance(value, list):
+        return _distinct(value, int, null)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        try:
+            return Range.model_validate(value).values()
+        except ValidationError as error:
+            faults = "; ".join(explain(Range, "range", fault) for fault in error.errors())
+            raise ValueError(faults.replace("range: start", "range: from")) from None
+    raise ValueError(
+        "should be an integer, a list of integers, {from, to, step or times}, or an expression"
+    )
+
+
+def words(value: Any, null: bool = False) -> tuple[str | None, ...]:
+    """An axis of words, as its values; with ``null`` its list may hold the core's default."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list):
+        return _distinct(value, str, null)
+    raise ValueError("should be a word or a list of words")
+
+
+Ints = Annotated[
+    tuple[int, ...] | str,
+    BeforeValidator(_ints, json_schema_input_type=int | list[int] | Range | str),
+]
+Words = Annotated[tuple[str, ...], BeforeValidator(words, json_schema_input_type=str | list[str])]
+IntsOrNull = Annotated[
+    tuple[int | None, ...] | str,
+    BeforeValidator(
+        partial(_ints, null=True), json_schema_input_type=int | list[int | None] | Range | str
+    ),
+]
+WordsOrNull = Annotated[
+    tuple[str | None, ...],
+    BeforeValidator(partial(words, null=True), json_schema_input_type=str | list[str | None]),
+]
+
+
+class PipelineAxes(Strict):
+    """Axes of the pipeline settings."""
+
+    build: Ints = (0,)
+    fetch: Ints = (0,)
+    reduce: Ints = (0,)
+    fp_add: Ints = (0,)
+    fp_mul: Ints = (0,)
+
+
+class Axes(Strict):
+    """Axes of a core: one value, a list, a range {from, to, step or times}, or an expression.
+
+    ``arith``, ``fixed_bits`` and ``sum_format`` concern floating-point activations only, and
+    ``fixed_bits`` only arith: fixed. In lists of the latter two null is the core's default.
+    ``max_in_features`` and ``max_out_features`` default to the largest of the workload's layers.
+    An expression, such as ``2 * tables * mu``, follows other axes instead of multiplying them.
+    """
+
+    kind: Words
+    act: Words = ("int8",)
+    arith: Words = ("fixed",)
+    fixed_bits: IntsOrNull | None = None
+    sum_format: WordsOrNull | None = None
+    mu: Ints = (1,)
+    tables: Ints
+    ports: Ints
+    reuse: Ints = (1,)
+    table: Words = ("half",)
+    storage: Words = ("wires",)
+    builder: Words = ("minimal",)
+    pipeline: PipelineAxes = PipelineAxes()
+    max_in_features: Ints | None = None
+    max_out_features: Ints | None = None
+
+
+class SystemAxes(Strict):
+    """Equal cores side by side, each with its own weights; they share the activations."""
+
+    cores: Ints = (1,)
+    split: Annotated[
+        Literal["out_features"], Field(description="each core computes a part of the outputs")
+    ] = "out_features"

@@ -1,0 +1,1 @@
+"""What a core is, as plain data."""

@@ -1,0 +1,1 @@
+"""From a core to Verilog and its manifest."""

@@ -1,0 +1,541 @@
+"""cocotb benches of a whole generated core: the handshakes, and every sum against golden.
+
+``$HWGEN_MANIFEST`` names the core's manifest. All benches share one simulation, so that each one
+starts from what the one before left behind; registers hold random contents at first. Randomness
+comes from the seed alone: one generator per bench, split by stream.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+from numpy.typing import NDArray
+
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.number import FloatFormat, Interval
+from hwgen.spec.structure import structure
+from sim.bench.run import CLOCK_NS, LIMIT_S, MANIFEST
+from sim.golden import fixed as golden_fixed
+from sim.verilated import beats
+from sim.verilated.runner import Stalls, Work
+from sim.workload import cycles
+from sim.workload.reference import reference
+
+INPUTS = ("commands", "acts", "keys")
+PATIENCE = 1_000
+"""Cycles without any transfer after which a core counts as stuck."""
+IDLE = 40
+"""Cycles to wait for strays after the last transfer, besides the core's latency."""
+MANY_CYCLES = 2_000
+TERNARY = Interval(-1, 1)
+STALLS = {
+    "none": Stalls(),
+    "little": Stalls(commands=10, acts=10, keys=10, sums=10),
+    "half": Stalls(commands=50, acts=50, keys=50, sums=50),
+    "commands": Stalls(commands=95),
+    "acts": Stalls(acts=80, keys=20),
+    "keys": Stalls(keys=80, sums=20),
+    "sums": Stalls(acts=20, sums=80),
+}
+
+if LIMIT_S in os.environ:  # A simulator stuck at one instant never reaches a simulated timeout.
+    faulthandler.dump_traceback_later(float(os.environ[LIMIT_S]), exit=True)
+
+claim = cocotb.test(timeout_time=100_000 * CLOCK_NS, timeout_unit="ns")
+Beats = list[int]
+Number = Interval | FloatFormat
+
+
+def claim_of_floats(bench: Any) -> Any:
+    """A claim where activations are floating-point; no other core can be given such values."""
+    manifest = os.environ.get(MANIFEST)
+    floating = manifest is not None and Core.read(manifest).config.float_number is not None
+    return claim(bench) if floating else bench
+
+
+class Core:
+    """What a core's streams carry for some work, as its manifest lays them out."""
+
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        self.config = CoreConfig.model_validate(manifest["config"])
+        self.structure = structure(self.config)
+        self._fields = {
+            field["name"]: field for port in manifest["ports"] for field in port.get("layout", ())
+        }
+
+    @classmethod
+    def read(cls, manifest: str) -> Core:
+        """The core of a manifest file."""
+        return cls(json.loads(Path(manifest).read_text()))
+
+    def number(self, operand: str) -> Number:
+        """What "acts" or "weights" are: integers of a range, or codes of a format."""
+        config = self.config
+        if operand == "weights" and config.kind != "multiplier":
+            return TERNARY
+        return config.float_number or Interval(config.number.lowest, config.number.highest)
+
+    def beats(self, work: Sequence[Work]) -> dict[str, Beats]:
+        """The beats of every input stream, as integers."""
+        words: dict[str, Beats] = {name: [] for name in INPUTS}
+        for piece in work:
+            run = self.run(piece)
+            in_tiles = cycles.in_tiles(self.structure, run)
+            counts = (run.tokens, in_tiles, cycles.out_tiles(self.structure, run))
+            words["commands"].append(
+                sum(
+                    count << self._fields[name]["low"]
+                    for name, count in zip(("tokens", "in_tiles", "out_tiles"), counts, strict=True)
+                )
+            )
+            bits = self._fields["acts"]["bits"]
+            acts = _integers(beats.pack_acts(piece.acts, self.config.tile_n, bits, piece.exponents))
+            for start in range(0, len(acts), in_tiles):  # A token's beats come once per block.
+                words["acts"] += acts[start : start + in_tiles] * cycles.blocks(self.structure, run)
+            words["keys"] += self._key_beats(piece.weights) * run.tokens
+        return words
+
+    def run(self, piece: Work) -> cycles.Run:
+        """The shape of a piece of work."""
+        (tokens, in_features), out_features = piece.acts.shape, piece.weights.shape[0]
+        return cycles.Run(tokens, in_features, out_features)
+
+    def result_beats(self, piece: Work) -> int:
+        run = self.run(piece)
+        return run.tokens * cycles.out_tiles(self.structure, run)
+
+    def outputs(self, words: Beats, piece: Work) -> dict[str, list]:
+        """Outputs (T, M), and of every beat ``last`` and, of cores that have one, ``error``."""
+        run = self.run(piece)
+        sums = self._fields["sums"]
+        ports = self.config.ports
+        size = beats.beat_bytes(sums["low"] + sums["bits"] * ports)
+        mask = (1 << sums["bits"] * ports) - 1
+        packed = b"".join((w >> sums["low"] & mask).to_bytes(size, "little") for w in words)
+        rows = np.frombuffer(packed, np.uint8).reshape(len(words), size)
+        fields = beats.unpack_fields(rows, sums["bits"], ports)
+        if not sums["signed"]:
+            fields &= (1 << sums["bits"]) - 1
+        values = beats.output_order(fields, run.tokens, ports, run.out_features)
+        flags = {
+            name: [w >> self._fields[name]["low"] & 1 for w in words]
+            for name in ("last", "error")
+            if name in self._fields
+        }
+        return {"sums": values.tolist(), **flags}
+
+    def expected(self, piece: Work) -> dict[str, list]:
+        """What :meth:`outputs` should return, from golden."""
+        run = self.run(piece)
+        tiles = cycles.out_tiles(self.structure, run)
+        sums = reference(self.config, piece.acts, piece.weights, piece.exponents)
+        wanted: dict[str, list] = {
+            "sums": sums.tolist(),
+            "last": ([0] * (tiles - 1) + [1]) * run.tokens,
+        }
+        if "error" in self._fields:
+            wanted["error"] = np.repeat(self._unfit(piece).astype(int), tiles).tolist()
+        return wanted
+
+    def _unfit(self, piece: Work) -> NDArray[np.bool_]:
+        """Tokens (T,) with an infinity, NaN, or an exponent above the one that comes with them."""
+        number = self.number("acts")
+        assert isinstance(number, FloatFormat)
+        assert piece.exponents is not None
+        magnitudes = piece.acts & ((1 << (number.bits - 1)) - 1)
+        above = magnitudes >> number.mantissa_bits > np.maximum(piece.exponents, 1)[:, None]
+        return np.any(above | (magnitudes > number.largest), axis=1)
+
+    def _key_beats(self, weights: NDArray) -> Beats:
+        c, bits = self.config, self._fields["keys"]["bits"]
+        if c.kind == "multiplier":
+            return _integers(beats.pack_weights(weights, c.tables, c.ports, c.reuse, bits))
+        return _integers(beats.pack_keys(weights, c.mu, c.tables, c.ports, c.reuse, bits))
+
+
+class Stream:
+    """The three signals of one stream, and a generator of its own."""
+
+    def __init__(self, dut: Any, name: str, rng: np.random.Generator) -> None:
+        self.payload = getattr(dut, f"{name}__payload")
+        self.valid = getattr(dut, f"{name}__valid")
+        self.ready = getattr(dut, f"{name}__ready")
+        self.rng = rng
+        self._edge = RisingEdge(dut.clk)
+
+    @property
+    def moves(self) -> bool:
+        """Whether a beat moves on the edge at hand."""
+        return bool(self.valid.value) and bool(self.ready.value)
+
+    async def offer(self, words: Beats, stall_pct: int) -> None:
+        """Offer every beat until it moves; a payload without ``valid`` is noise."""
+        for word in words:
+            while self._stalls(stall_pct):
+                self.withdraw()
+                await self._edge
+            self.payload.value = word
+            self.valid.value = 1
+            await self._edge
+            while not self.ready.value:
+                await self._edge
+        self.withdraw()
+
+    def withdraw(self) -> None:
+        self.valid.value = 0
+        size = len(self.payload)
+        self.payload.value = int.from_bytes(self.rng.bytes(-(-size // 8)), "little") >> -size % 8
+
+    async def accept(self, stall_pct: int) -> None:
+        """Be ready at random, whether there is a beat or not."""
+        while True:
+            self.ready.value = not self._stalls(stall_pct)
+            await self._edge
+
+    def _stalls(self, stall_pct: int) -> bool:
+        return stall_pct > 0 and bool(self.rng.integers(100) < stall_pct)
+
+
+class Bench:
+    """A core under test: stimulus, monitor, and the comparison with golden."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.core = Core.read(os.environ[MANIFEST])
+        self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
+        names = (*INPUTS, "sums")
+        streams = zip(names, self.rng.spawn(len(names)), strict=True)
+        self.streams = {name: Stream(dut, name, rng) for name, rng in streams}
+        self.edge = RisingEdge(dut.clk)
+
+    async def reset(self) -> None:
+        """One cycle of reset, nothing offered in it."""
+        for name in INPUTS:
+            self.streams[name].withdraw()
+        self.streams["sums"].ready.value = 0
+        self.dut.rst.value = 1
+        await self.edge
+        self.dut.rst.value = 0
+
+    async def play(
+        self, work: Sequence[Work], stalls: Stalls | None = None
+    ) -> dict[str, list[int]]:
+        """Play ``work`` as queued runs; returns the cycles of each stream's transfers.
+
+        Fails unless every result beat is golden's, in order, ``last`` included, every input beat
+        is taken, nothing more comes, and ``sums`` keeps to the rules in every cycle.
+        """
+        stalls = stalls or Stalls()
+        words = self.core.beats(work)
+        due = sum(map(self.core.result_beats, work))
+        assert due > 0, "nothing to compare"
+        got: Beats = []
+        moves: dict[str, list[int]] = {name: [] for name in self.streams}
+        offers = [self.start(name, stalls, words[name]) for name in INPUTS]
+        accept = cocotb.start_soon(self.streams["sums"].accept(stalls.sums))
+        cycle = quiet = 0
+        idle = IDLE + self.core.structure.latency
+        held: int | None = None
+        while len(got) < due or quiet < idle or not all(offer.done() for offer in offers):
+            await self.edge
+            result = self.result(held)
+            moving = [name for name, stream in self.streams.items() if stream.moves]
+            for name in moving:
+                moves[name].append(cycle)
+            if result is not None and "sums" in moving:
+                got.append(result)
+            held = None if "sums" in moving else result
+            assert len(got) + (held is not None) <= due, "a result beat too many"
+            cycle, quiet = cycle + 1, 0 if moving else quiet + 1
+            assert quiet < PATIENCE, (
+                f"stuck: {len(got)} of {due} result beats; moves {_ends(moves)}"
+            )
+        accept.cancel()
+        self._compare(got, work)
+        return moves
+
+    async def play_part(self, work: Sequence[Work], beats_before: int) -> None:
+        """Play ``work`` until that many key beats moved, and leave the core in the middle of it."""
+        words = self.core.beats(work)
+        assert beats_before < len(words["keys"])
+        tasks = [self.start(name, Stalls(), words[name]) for name in INPUTS]
+        tasks.append(cocotb.start_soon(self.streams["sums"].accept(30)))
+        moved = quiet = 0
+        held: int | None = None
+        while moved < beats_before:
+            await self.edge
+            result = self.result(held)
+            held = None if self.streams["sums"].ready.value else result
+            moves = self.streams["keys"].moves
+            moved, quiet = moved + moves, 0 if moves else quiet + 1
+            assert quiet < PATIENCE, f"stuck: {moved} of {beats_before} key beats"
+        for task in tasks:
+            task.cancel()
+
+    def work(self, tokens: int, in_features: int, out_features: int) -> Work:
+        """A layer of random legal values."""
+        weights = self.values("weights", (out_features, in_features))
+        return self.layer(self.values("acts", (tokens, in_features)), weights)
+
+    def layer(self, acts: NDArray, weights: NDArray) -> Work:
+        """These values, for a core that wants them with exponents that are high enough."""
+        number, config = self.core.number("acts"), self.core.config
+        if not config.exponent_bits:
+            return Work(acts, weights)
+        assert isinstance(number, FloatFormat)
+        exponents = golden_fixed.token_exponents(acts, config.act)
+        exponents += self.rng.integers(0, 3, len(acts)) * self.rng.integers(0, 2, len(acts))
+        return Work(acts, weights, np.minimum(exponents, number.highest_field))
+
+    def values(self, operand: str, shape: tuple[int, int]) -> NDArray:
+        """Random integers; or codes of finite numbers: in some rows any, in others normal ones."""
+        number = self.core.number(operand)
+        if isinstance(number, Interval):
+            return self.rng.integers(number.low, number.high, shape, endpoint=True)
+        signs = self.rng.integers(0, 2, shape) << (number.bits - 1)
+        any_codes = self.rng.integers(0, number.largest, shape, endpoint=True) | signs
+        rows = self.rng.integers(0, 2, (shape[0], 1), bool, endpoint=False)
+        return np.where(rows, any_codes, self.normal(operand, shape))
+
+    def normal(self, operand: str, shape: tuple[int, int]) -> NDArray:
+        """As `values`, but every code of a normally distributed number: no short sum overflows."""
+        if isinstance(self.core.number(operand), Interval):
+            return self.values(operand, shape)
+        values = self.rng.standard_normal(shape)
+        return golden_fixed.encode(values, self.core.config.act).astype(np.int64)
+
+    def extremes(self, operand: str, features: int) -> NDArray:
+        """Rows of each extreme value alone; of opposite ones in turn, so that sums cancel.
+
+        The turns are from input to input, from group to group and from tile to tile.
+        """
+        number, config = self.core.number(operand), self.core.config
+        if isinstance(number, Interval):
+            alone = [number.low, number.high]
+            pairs = [(np.full(features, number.low), np.full(features, number.high))]
+        else:
+            sign = 1 << (number.bits - 1)
+            alone = [code | s for code in (0, 1, number.largest) for s in (0, sign)]
+            some = self.rng.integers(0, number.largest, features)
+            near = some + self.rng.integers(0, 2, features)
+            codes = (np.full(features, 1), np.full(features, number.largest), some)
+            pairs = [(code, code | sign) for code in codes] + [(some, near | sign)]
+        at = np.arange(features)
+        rows = [np.full(features, value) for value in alone]
+        for turn in sorted({1, config.mu, config.tile_n}):
+            second = at // turn % 2
+            partner = at - turn * second
+            rows += [np.where(second, pair[1][partner], pair[0][partner]) for pair in pairs]
+        return np.stack(rows)
+
+    def some_work(self, runs: int) -> list[Work]:
+        """Small layers of different shapes, whatever divides them."""
+        c = self.core.config
+        return [
+            self.work(
+                int(self.rng.integers(1, 4)),
+                int(self.rng.integers(1, min(c.max_in_features, 4 * c.tile_n) + 1)),
+                int(self.rng.integers(1, min(c.max_out_features, 3 * c.ports * c.reuse) + 1)),
+            )
+            for _ in range(runs)
+        ]
+
+    def start(self, name: str, stalls: Stalls, words: Beats) -> Any:
+        return cocotb.start_soon(self.streams[name].offer(words, getattr(stalls, name)))
+
+    def result(self, held: int | None) -> int | None:
+        """The result on offer; asserts that it is the one that was held, if one was."""
+        sums = self.streams["sums"]
+        payload = sums.payload.value.to_unsigned() if sums.valid.value else None
+        assert held is None or payload is not None, "sums: valid fell before ready"
+        assert held is None or payload == held, "sums: payload changed before ready"
+        return payload
+
+    def _compare(self, got: Beats, work: Sequence[Work]) -> None:
+        at = 0
+        for number, piece in enumerate(work):
+            end = at + self.core.result_beats(piece)
+            outputs = self.core.outputs(got[at:end], piece)
+            assert outputs == self.core.expected(piece), f"run {number}: {self.core.run(piece)}"
+            at = end
+
+
+async def begin(dut: Any) -> Bench:
+    """A bench whose core was just reset from whatever state it was in."""
+    Clock(dut.clk, CLOCK_NS, unit="ns").start()
+    await RisingEdge(dut.clk)
+    bench = Bench(dut)
+    await bench.reset()
+    return bench
+
+
+@claim
+async def random_register_contents(dut):
+    """One cycle of reset is enough, whatever the registers held; this bench is the first to run."""
+    bench = await begin(dut)
+    await bench.play(bench.some_work(2))
+
+
+@claim
+@cocotb.parametrize(stalls=list(STALLS))
+async def random_stalls(dut, stalls):
+    """Every sum comes back once and in order, however often the streams stall."""
+    bench = await begin(dut)
+    await bench.play(bench.some_work(8), STALLS[stalls])
+
+
+@claim
+async def smallest_run(dut):
+    """A run of one token, one input and one output is right, also twice in a row."""
+    bench = await begin(dut)
+    await bench.play([bench.work(1, 1, 1), bench.work(1, 1, 1)])
+
+
+@claim
+async def largest_run(dut):
+    """A layer of as many inputs and outputs as the core allows is right."""
+    bench = await begin(dut)
+    config = bench.core.config
+    await bench.play([bench.work(2, config.max_in_features, config.max_out_features)])
+
+
+@claim
+async def many_tokens(dut):
+    """Thousands of cycles of one run, none stalling, are right."""
+    bench = await begin(dut)
+    config = bench.core.config
+    shape = min(1024, config.max_in_features), min(1024, config.max_out_features)
+    per_token = cycles.steady_cycles(bench.core.structure, cycles.Run(1, *shape))
+    await bench.play([bench.work(-(-MANY_CYCLES // per_token), *shape)])
+
+
+@claim
+async def padding(dut):
+    """Layers one input or output more or less than whole tiles and blocks are right."""
+    bench = await begin(dut)
+    config = bench.core.config
+    sizes = [
+        sorted({max(1, min(most, count * size + step)) for count in (1, 2) for step in (-1, 1)})
+        for size, most in (
+            (config.tile_n, config.max_in_features),
+            (config.ports * config.reuse, config.max_out_features),
+        )
+    ]
+    await bench.play([bench.work(2, n, m) for n in sizes[0] for m in sizes[1]])
+
+
+@claim
+async def extreme_values(dut):
+    """Sums of the longest dot products at either end, and of values that cancel, are right."""
+    bench = await begin(dut)
+    config = bench.core.config
+    acts, rows = (bench.extremes(name, config.max_in_features) for name in ("acts", "weights"))
+    weights = np.tile(rows, (-(-config.ports * config.reuse // len(rows)), 1))
+    most = config.max_out_features
+    parts = [weights[i : i + most] for i in range(0, len(weights), most)]
+    await bench.play([bench.layer(acts, part) for part in parts])
+
+
+@claim_of_floats
+async def infinities_and_nan(dut):
+    """They spoil what golden says, and leave nothing behind for the next token or run."""
+    bench = await begin(dut)
+    core, config = bench.core, bench.core.config
+    number, sums = core.number("acts"), config.sum_number
+    assert isinstance(number, FloatFormat)
+    assert sums is not None
+    magnitudes = np.array([number.infinity or number.quiet_nan, number.quiet_nan])
+    strange = bench.rng.integers(number.largest + 1, 1 << (number.bits - 1), 2)
+    specials = np.concatenate([magnitudes, magnitudes | 1 << (number.bits - 1), strange])
+    features = min(config.max_in_features, 3 * config.tile_n)
+    tokens, outs = 2 * len(specials) + 1, min(config.max_out_features, 2 * len(specials) + 1)
+    acts, clean = bench.normal("acts", (tokens, features)), bench.normal("acts", (2, features))
+    weights = bench.normal("weights", (outs, features))
+    weights[0] = np.where(weights[0] == 0, 1, weights[0])  # Each of them shows.
+    at = bench.rng.permuted(np.arange(len(specials)) * (features - 1) // (len(specials) - 1))
+    acts[1::2][np.arange(len(specials)), at] = specials
+    first, then = bench.layer(acts, weights), bench.layer(clean, weights)
+    bad = np.array(core.expected(first)["sums"]) & ((1 << (sums.bits - 1)) - 1) > sums.largest
+    assert bad[1::2, 0].all(), "golden: an infinity or NaN got lost"
+    assert not bad[::2].any(), "golden: an infinity or NaN spread to another token"
+    work = [first, then]
+    if config.kind == "multiplier":  # Its weights can be as bad.
+        strange_weights = weights.copy()
+        strange_weights[1::2, at[0]] = specials[: len(weights[1::2])]
+        work[1:1] = [bench.layer(acts, strange_weights), bench.layer(clean, strange_weights)]
+    if then.exponents is not None:  # An exponent that is too low spoils its token alone.
+        low = golden_fixed.token_exponents(clean, config.act) - np.arange(len(clean))
+        work[1:1] = [Work(clean, weights, np.maximum(low, 1))]
+    for stalls in ("none", "half"):
+        await bench.play(work, STALLS[stalls])
+    await bench.play_part(work, len(core.beats(work[:1])["keys"]) // 2)
+    await bench.reset()
+    await bench.play([then])
+
+
+@claim
+async def reset_in_the_middle(dut):
+    """After a reset in the middle of a run, nothing of it is left and a new run is right."""
+    bench = await begin(dut)
+    config = bench.core.config
+    for _ in range(4):
+        shape = min(config.max_in_features, 3 * config.tile_n), config.max_out_features
+        work = [bench.work(4, *shape), bench.work(2, *shape)]
+        beats_before = int(bench.rng.integers(1, len(bench.core.beats(work)["keys"]) // 2))
+        await bench.play_part(work, beats_before)
+        await bench.reset()
+        await bench.play(bench.some_work(1))
+
+
+@claim
+async def valid_does_not_wait_for_ready(dut):
+    """The first result is offered, and stays, while nobody is ready; then all of them are right."""
+    bench = await begin(dut)
+    work = bench.some_work(2)
+    tasks = [bench.start(name, Stalls(), bench.core.beats(work)[name]) for name in INPUTS]
+    held: int | None = None
+    for _ in range(PATIENCE):
+        await bench.edge
+        held = bench.result(held)
+    assert held is not None, "no result without ready"
+    for task in tasks:
+        task.cancel()
+    await bench.reset()
+    await bench.play(work)
+
+
+@claim
+async def as_fast_as_promised(dut):
+    """Queued runs follow without a gap: each, and all, take the cycles that the formula says."""
+    bench = await begin(dut)
+    work = bench.some_work(5)
+    moves = await bench.play(work)
+    core = bench.core
+    runs = [core.run(piece) for piece in work]
+    tiles = [len(core.beats([piece])["keys"]) for piece in work]
+    starts = [moves["keys"][sum(tiles[:i])] for i in range(len(runs))] + [moves["keys"][-1] + 1]
+    for i, run in enumerate(runs):
+        steady, took = cycles.steady_cycles(core.structure, run), starts[i + 1] - starts[i]
+        assert took == steady, f"run {i}: {tiles[i]} tiles took {took} cycles instead of {steady}"
+        if core.structure.accumulator_latency == 1:
+            assert steady == tiles[i], f"run {i}: {tiles[i]} tiles are not {steady} cycles"
+    due = cycles.total_cycles(core.structure, runs)
+    taken = moves["sums"][-1] - moves["commands"][0] + 1
+    assert taken == due, f"{taken} cycles instead of {due}"
+
+
+def _integers(packed: beats.Bytes) -> Beats:
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def _ends(moves: dict[str, list[int]]) -> str:
+    return ", ".join(f"{name} {len(at)}" for name, at in moves.items())

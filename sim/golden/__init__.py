@@ -1,0 +1,1 @@
+"""Golden references: numpy and ml_dtypes only, no code shared with the design."""

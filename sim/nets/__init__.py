@@ -1,0 +1,1 @@
+"""Networks and language models that run on cores."""

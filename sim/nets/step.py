@@ -1,0 +1,166 @@
+"""One decode step through all ternary layers of a model: golden's, layer by layer.
+
+A token that nobody wrote passes decoder blocks as BitNet b1.58 2B4T has them, at position 0 of an
+empty cache, where attention gives every query the values of its group::
+
+    x = x + o(norm(attention(q(n), k(n), v(n))))    n = norm(x)
+    x = x + down(norm(relu2(gate(n)) * up(n)))      n = norm(x)
+
+Weights are a checkpoint's, or random; norms have no learned gains. So each layer's input is what
+golden's layers before it gave, and hardware that computes every layer right computes the step.
+Only one layer's weights need to be in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.system import System
+from sim.checkpoints import Checkpoint, CheckpointError, Scales
+from sim.checkpoints.architecture import ROLES, Architecture, layer_and_role
+from sim.golden import fixed as golden_fixed
+from sim.nets.network import relu2, rms_norm
+from sim.nets.quantise import activations_absmax
+from sim.workload.layers import Linear, Plan, run_golden
+
+ZERO_BYTES = 108
+"""Of 256 byte values, those that stand for weight 0: 42.19 %, as in BitNet b1.58 2B4T (BITCOS,
+arXiv 2609.16338, table I)."""
+EPS = 1e-5
+GetLayer = Callable[[int, str], Linear]
+"""(decoder layer, role) -> its weights."""
+
+_WEIGHT = np.repeat(
+    np.array([0, 1, -1], np.int8), [ZERO_BYTES, (256 - ZERO_BYTES) // 2, (256 - ZERO_BYTES) // 2]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One layer of the step: its input in the core's type, its weights, and golden's products."""
+
+    plan: Plan
+    linear: Linear
+    acts: NDArray
+    expected: list[list[NDArray[np.int64]]]
+
+
+def random_layers(architecture: Architecture, seed: int) -> GetLayer:
+    """Random weights in a model's shapes, the same for the same seed whatever else is drawn.
+
+    Outputs have a variance of about 1 where inputs have.
+    """
+    shapes = architecture.shapes()
+
+    def layer(index: int, role: str) -> Linear:
+        shape = shapes[role]
+        rng = np.random.default_rng([seed, index, ROLES.index(role)])
+        drawn = np.frombuffer(rng.bytes(shape[0] * shape[1]), np.uint8)
+        scale = (shape[1] * (1 - ZERO_BYTES / 256)) ** -0.5
+        return Linear(
+            f"layers.{index}.{role}",
+            _WEIGHT[drawn].reshape(shape),
+            Scales(np.full((1, 1), scale), "multiply"),
+        )
+
+    return layer
+
+
+def checkpoint_layers(checkpoint: Checkpoint) -> tuple[Architecture, GetLayer]:
+    """A checkpoint's weights, each matrix read when it is asked for, and the model's sizes.
+
+    The width of a head does not show in shapes; here queries are as many heads as keys.
+    CheckpointError unless the checkpoint has the seven projections of every decoder layer, all
+    with the same shapes.
+    """
+    tensors = {
+        place: tensor
+        for tensor in checkpoint.tensors
+        if (place := layer_and_role(tensor.name)) is not None
+    }
+    layers = 1 + max((index for index, _ in tensors), default=-1)
+    for index in range(max(1, layers)):
+        for role in ROLES:
+            if (index, role) not in tensors:
+                raise CheckpointError(
+                    f"{checkpoint.path}: should have the projections {', '.join(ROLES)} of every "
+                    f"decoder layer, not lack {role} of layer {index}; use a whole decoder"
+                )
+    first = {role: tensors[0, role] for role in ROLES}
+    queries, keys = first["q"].out_features, first["k"].out_features
+    if queries % keys:
+        raise CheckpointError(
+            f"{checkpoint.path}: should have a whole number of query heads for each of keys, "
+            f"not {queries} queries and {keys} keys"
+        )
+    sizes = Architecture(
+        hidden=first["q"].in_features,
+        ffn=first["up"].out_features,
+        heads=queries // keys,
+        kv_heads=1,
+        head_dim=keys,
+        layers=layers,
+    )
+    sizes.check(tensors.values(), f"layer 0 of {checkpoint.path}")
+
+    def layer(index: int, role: str) -> Linear:
+        tensor = tensors[index, role]
+        return Linear(tensor.name, tensor.weights(), tensor.scales().coarsest())
+
+    return sizes, layer
+
+
+def golden_step(
+    architecture: Architecture,
+    layer: GetLayer,
+    system: System,
+    seed: int,
+    bits_per_cycle: Fraction | None = None,
+) -> Iterator[Piece]:
+    """Every layer of one decode step in order, as golden computes it.
+
+    seed: of the token's embedding.
+    """
+    sizes, core = architecture, system.core
+
+    def linear(
+        index: int, role: str, x: NDArray[np.float64]
+    ) -> Generator[Piece, None, NDArray[np.float64]]:
+        """Yields the layer and returns its real outputs."""
+        weights = layer(index, role)
+        if core.kind == "multiplier" and core.float_number is not None:
+            codes = golden_fixed.encode(weights.weights, core.act)
+            weights = Linear(weights.name, codes, weights.scales)
+        plan = Plan(system, weights.shape, bits_per_cycle)
+        acts, scale = quantised(core, x)
+        expected = run_golden(plan, acts, weights)
+        yield Piece(plan, weights, acts, expected)
+        return weights.outputs(plan, expected, scale)
+
+    x = np.random.default_rng([seed, sizes.layers]).standard_normal((1, sizes.hidden))
+    for index in range(sizes.layers):
+        normed = rms_norm(x, EPS)
+        yield from linear(index, "q", normed)
+        yield from linear(index, "k", normed)
+        values = yield from linear(index, "v", normed)
+        heads = values.reshape(sizes.kv_heads, sizes.head_dim)
+        mixed = np.repeat(heads, sizes.heads // sizes.kv_heads, axis=0).reshape(1, -1)
+        x = x + (yield from linear(index, "o", rms_norm(mixed, EPS)))
+        normed = rms_norm(x, EPS)
+        gate = yield from linear(index, "gate", normed)
+        up = yield from linear(index, "up", normed)
+        inner = rms_norm(relu2(gate) * up, EPS)
+        x = x + (yield from linear(index, "down", inner))
+
+
+def quantised(core: CoreConfig, x: NDArray[np.float64]) -> tuple[NDArray, NDArray[np.float64]]:
+    """Activations (T, N) in a core's type, and what each token was multiplied by (T,)."""
+    if core.float_number is not None:
+        return golden_fixed.encode(x, core.act), np.ones(len(x))
+    return activations_absmax(x, core.number.bits)

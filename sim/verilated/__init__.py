@@ -1,0 +1,1 @@
+"""Cores compiled by Verilator, driven in batches."""

@@ -1,0 +1,121 @@
+"""Text from a language model whose linear layers run on the Verilated core."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import hwgen.flow.simulate.text as flow
+from hwgen.base.errors import ConfigError
+from hwgen.flow.simulate.text import simulate_text
+from hwgen.spec.structure import structure
+from hwgen.spec.system import load_system
+from sim.nets.decoder import Decoder
+from sim.nets.generation import generate
+from sim.nets.network import golden_matmul
+from sim.workload.cycles import Run, total_cycles
+from tests.support.decoder_models import BITNET, CHARACTERS, random_model
+
+CORE = "kind: lut\nmu: 3\ntables: 2\nports: 4\n"
+PROMPT = CHARACTERS[1] + CHARACTERS[0] + CHARACTERS[3]
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "core.yaml").write_text(CORE)
+    (tmp_path / "two.yaml").write_text("system: {core: core.yaml, cores: 2}\n")
+    (tmp_path / "cut.yaml").write_text(CORE + "max_in_features: 6\nmax_out_features: 8\n")
+    return random_model(BITNET).write(tmp_path / "model")
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("core", ["core.yaml", "two.yaml", "cut.yaml"])
+def test_the_hardware_writes_what_golden_writes_in_the_predicted_cycles(model, core):
+    run = simulate_text(model, model.parent / core, PROMPT, tokens=6, rtl=True)
+    decoder = Decoder.load(model)
+    assert run.text == "".join(generate(decoder, PROMPT, 6, golden_matmul))
+    assert run.match
+    assert run.measured == run.predicted
+    assert len(run.measured) == 6  # The prompt, and five tokens that are fed back.
+    assert run.layers == 6 * 14
+    content = run.as_json()
+    assert json.loads(json.dumps(content)) == content
+    assert content["cycles"] == content["cycles_predicted"] == sum(run.measured)
+    assert content["cycles_per_token"] == content["cycles_per_token_predicted"] == run.measured[1]
+
+
+def test_cycles_are_those_of_every_layer_of_every_pass(model):
+    run = simulate_text(model, model.parent / "core.yaml", PROMPT, tokens=2)
+    spec = structure(load_system(model.parent / "core.yaml").core)
+    layers = [layer for one in Decoder.load(model).weights.layers for layer in one.linear.values()]
+    expected = [
+        sum(
+            total_cycles(spec, [Run(tokens, layer.in_features, layer.out_features)])
+            for layer in layers
+        )
+        for tokens in (3, 1)
+    ]
+    assert run.predicted == expected
+    assert (run.match, run.cycles) == (None, None)
+
+
+def test_bandwidth_seed_and_temperature_have_their_effect(model):
+    core = model.parent / "core.yaml"
+    one = simulate_text(model, core, PROMPT, tokens=9)
+    slow = simulate_text(model, core, PROMPT, tokens=9, bandwidth="7 bits/cycle")
+    assert slow.text == one.text
+    assert slow.cycles_predicted > one.cycles_predicted
+    hot = [
+        simulate_text(model, core, PROMPT, tokens=9, seed=seed, temperature=1e3).text
+        for seed in (0, 1)
+    ]
+    assert hot[0] != hot[1]
+    likeliest = [
+        simulate_text(model, core, PROMPT, tokens=9, seed=seed, temperature=0.0).text
+        for seed in (0, 1)
+    ]
+    assert likeliest[0] == likeliest[1]
+
+
+@pytest.mark.verilator
+def test_a_wrong_core_is_noticed(model, damaged_emit):
+    damaged_emit(flow)
+    run = simulate_text(model, model.parent / "core.yaml", PROMPT, tokens=3, rtl=True)
+    assert run.match is False
+    assert "first in model.layers.0.self_attn.q_proj" in run.fault()
+
+
+def test_what_cannot_be_written_is_refused(model):
+    core = model.parent / "core.yaml"
+    with pytest.raises(ConfigError, match=r"prompt\[1\]: should be one of the"):
+        simulate_text(model, core, PROMPT[0] + "€", tokens=2)
+    with pytest.raises(ConfigError, match="tokens should be at least 1"):
+        simulate_text(model, core, PROMPT, tokens=0)
+    with pytest.raises(ConfigError, match="no such file"):
+        simulate_text(model / "none", core, PROMPT)
+    with pytest.raises(ConfigError, match="at most the 12 tokens of max_position_embeddings"):
+        simulate_text(model, core, PROMPT, tokens=64)
+    core.write_text("kind: signflip\nact: int7\ntables: 2\nports: 2\n")
+    with pytest.raises(ConfigError, match=r"core\.yaml: act should be int8 … int16.* not int7"):
+        simulate_text(model, core, PROMPT)
+    core.write_text("kind: signflip\nact: fp16\narith: fixed\ntables: 2\nports: 2\n")
+    with pytest.raises(ConfigError, match="not fp16"):
+        simulate_text(model, core, PROMPT)
+
+
+@pytest.mark.verilator
+def test_the_command_prints_text_and_cycles(hwgen_cli, model):
+    options = ["--prompt", PROMPT, "--tokens", "4", "--rtl"]
+    outcome = hwgen_cli("simulate", model, "--core", model.parent / "core.yaml", *options)
+    assert outcome.code == 0
+    assert outcome.out.startswith(PROMPT)
+    assert "all equal golden's" in outcome.out
+    outcome = hwgen_cli("simulate", model, "core.yaml", *options, "--json")
+    content = json.loads(outcome.out)
+    assert content["match"]
+    assert content["cycles"] == content["cycles_predicted"]
+    assert len(content["text"]) == 4
+    outcome = hwgen_cli("simulate", model, "core.yaml", "--prompt", "a", "--tech", "asap7")
+    assert outcome.code == 2
+    assert "--tech has no effect with --prompt; leave it out" in outcome.err

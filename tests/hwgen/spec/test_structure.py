@@ -1,0 +1,166 @@
+"""Counts of the structure equal what Yosys finds in the emitted Verilog, for every case."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from costmodel.judge.samples import load_samples
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.primitive import Primitive
+from hwgen.spec.structure import structure
+from hwgen.spec.sums import BUILDERS
+from hwgen.verilog.emit import emit
+from tests.support import cases
+from tests.support.netlist import read
+
+DRAWN = sorted(load_samples().of("train"), key=lambda sample: sample.cells)[:24]
+CASES = cases.CASES | {sample.name: sample.config for sample in DRAWN}
+"""Every axis, and random combinations of them."""
+
+ADDERS = ("adder", "adder_carry", "negate")
+UNITS = r"(to|from)_fixed_|^fp_(add|mul|widen)_"
+"""Modules that are primitives of their own."""
+REGISTERS = {
+    "$dff": "register",
+    "$dffe": "register_enable",
+    "$sdff": "register_reset",
+    "$sdffe": "register_enable_reset",
+    "$sdffce": "register_enable_reset",
+}
+
+
+def netlist_of(config, folder, passes=("proc",)):
+    emitted = emit(config)
+    return read(emitted.verilog, emitted.name, folder, passes)
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_adders_by_width(config, tmp_path):
+    netlist = netlist_of(config, tmp_path)
+    found: Counter[int] = Counter()
+    for (kind, width), number in netlist.cells(without=UNITS).items():
+        if kind in ("$add", "$sub"):
+            found[width] += number
+    expected: Counter[int] = Counter()
+    for primitive, number in structure(config).total.items():
+        if primitive.kind in ADDERS:
+            expected[primitive.width] += number
+    assert found == expected
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_floating_point_units(config):
+    """Adders, multipliers and conversions, as instances of their modules."""
+    found: Counter[str] = Counter()
+    for module in emit(config).manifest["modules"]:
+        if re.match(r"fp_|(to|from)_fixed_", module["name"]) and not wires(module["name"]):
+            found[module["name"]] += module["instances"]
+    expected: Counter[str] = Counter()
+    for primitive, number in structure(config).total.items():
+        if re.match(r"fp_|to_|from_", primitive.kind):
+            expected[unit_name(config, primitive)] += number
+    assert found == expected
+
+
+def wires(name: str) -> bool:
+    return name in {"fp_widen_bf16_fp32", "fp_widen_fp8_e5m2_fp16"}
+
+
+def unit_name(config: CoreConfig, primitive: Primitive) -> str:
+    """The module of a floating-point primitive, by its kind, width and stages."""
+    if primitive.kind.startswith("fp_"):
+        return primitive.kind + (f"_r{primitive.fan_in - 1}" if primitive.fan_in > 1 else "")
+    point = config.act + (f"_w{config.fixed_bits}" if config.fixed_bits else "")
+    if primitive.kind.startswith("to_"):
+        assert primitive.width == (config.fixed_bits or config.float_number.fixed_bits)
+        return f"to_fixed_{point}"
+    to = f"_to_{config.sum_format}" if config.sum_format else ""
+    return f"from_fixed_w{primitive.width}_{point}{to}"
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_flip_flops_by_kind(config, tmp_path):
+    passes = ("proc", "opt_expr", "opt_dff", "opt_clean")
+    netlist = netlist_of(config, tmp_path, passes)
+    found: Counter[str] = Counter()
+    for (kind, width), number in netlist.cells(without=f"{UNITS}|_fetch_").items():
+        if kind in REGISTERS:
+            found[REGISTERS[kind]] += width * number
+        assert "dff" not in kind or kind in REGISTERS
+    # The 0 of a floating-point sign flip stands right before its register: to Yosys, a reset.
+    for (kind, width), number in netlist.cells(without=r"^(?!.*_fetch_)").items():
+        if kind in REGISTERS:
+            found["register_enable"] += width * number
+    expected: Counter[str] = Counter()
+    for primitive, number in structure(config).total.items():
+        if primitive.kind.startswith("register"):
+            expected[primitive.kind] += primitive.width * number
+    assert found == expected
+
+
+@pytest.mark.parametrize("table", ["half", "full"])
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize(
+    "number",
+    [{"act": "int4"}, {"act": "fp8_e4m3", "arith": "float", "sum_format": "fp16"}],
+    ids=["int", "float"],
+)
+def test_flip_flops_of_tables_that_synthesis_merges(number, builder, table, tmp_path):
+    """Bit by bit, as it does: of a number and its negative only the signs differ."""
+    fields = {"mu": 3, "tables": 2, "ports": 1, "storage": "registers", "pipeline": {"build": 1}}
+    config = CoreConfig(kind="lut", builder=builder, table=table, **fields, **number)
+    spec = structure(config)
+    passes = ("proc", "flatten", "opt", "simplemap", "opt_merge", "opt_clean")
+    netlist = read(emit(config).verilog, spec.build.module_name, tmp_path, passes)
+    found = sum(number for (kind, _), number in netlist.cells().items() if "_DFF" in kind)
+    expected = sum(
+        each * primitive.width
+        for unit in spec.units
+        if unit.component in ("build", "tables")
+        for primitive, each in unit.counts.items()
+        if primitive.kind == "register_enable"
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_multiplexer_inputs(config, tmp_path):
+    """Selected words of fetch and accumulate, counted as cases of the emitted Verilog."""
+    netlist = netlist_of(config, tmp_path, ("proc", "opt_expr"))
+    found: Counter[str] = Counter()
+    for name, module in netlist.modules.items():
+        for cell in module["cells"].values():
+            width = int(cell["parameters"].get("WIDTH", "0"), 2)
+            if cell["type"] == "$pmux" and "_fetch_" in name:
+                words = int(cell["parameters"]["S_WIDTH"], 2)
+                found["fetch_mux"] += words * width * netlist.instances[name]
+            elif cell["type"] == "$mux" and "_fetch_" in name and width > 1:
+                output = cell["connections"]["Y"]
+                if output == module["netnames"]["entry"]["bits"]:
+                    found["fetch_mux"] += width * netlist.instances[name]
+            elif name.startswith("accumulate") and cell["type"] in ("$mux", "$pmux"):
+                output = cell["connections"]["Y"]
+                chosen = [module["netnames"].get(net, {}).get("bits") for net in ("old", "updated")]
+                if output in chosen:
+                    extra = int(cell["parameters"].get("S_WIDTH", "1"), 2)
+                    found["mux"] += (extra + 1) * width * netlist.instances[name]
+    expected: Counter[str] = Counter()
+    counts = structure(config).counts
+    for component, kind in (("fetch", "fetch_mux"), ("accumulate", "mux")):
+        for primitive, number in counts[component].items():
+            if primitive.kind == kind:
+                expected[kind] += primitive.fan_in * primitive.width * number
+    assert found == +expected
+
+
+def test_a_wrong_count_is_noticed(tmp_path):
+    """The comparison above can fail: one adder more in the Verilog, and the widths differ."""
+    config = next(iter(CASES.values()))
+    emitted = emit(config)
+    damaged = emitted.verilog.replace("~first;", "~(first + 1'h1);", 1)
+    assert damaged != emitted.verilog
+    before = netlist_of(config, tmp_path).cells()
+    assert read(damaged, emitted.name, tmp_path).cells() != before

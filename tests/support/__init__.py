@@ -1,0 +1,8 @@
+"""What several tests share: cases, files, and where the project stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+"""The project's folder."""
