@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from hwgen.spec.config import CoreConfig
+from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from hwgen.verilog.emit import emit
 from sim.bench.run import CLOCK_NS, run_benches
 from sim.verilated.runner import CoreModel, Work
-from sim.workload.cycles import Run, total_cycles
 
 CORE = CoreConfig(
     kind="lut", mu=4, tables=16, ports=32, max_in_features=1024, max_out_features=1024
@@ -40,7 +40,7 @@ class Speed:
 def measure(seed: int = 1) -> Speed:
     """The best of some repeats of a run of random values without stalls; builds are not counted."""
     core = emit(CORE)
-    cycles = total_cycles(structure(CORE), [SHAPE])
+    cycles = structure(CORE).schedule.cycles([SHAPE])
     with tempfile.TemporaryDirectory() as folder:
         benches = [
             run_benches(

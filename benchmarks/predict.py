@@ -16,7 +16,7 @@ from costmodel.cells.predictor import Predictor
 from costmodel.cells.technology import Technology, load_technology
 from costmodel.judge.samples import load_samples
 from hwgen.spec.config import CoreConfig
-from sim.workload.cycles import cycles_per_token
+from hwgen.spec.schedule import Schedule
 
 LAYER = (2560, 6912)
 ROUNDS = 7
@@ -65,8 +65,19 @@ def _rate(predictor: Predictor, act: str) -> float:
     reuse = np.arange(1, 101)[None, None, :]
     start = time.process_time()
     found = predictor.shape(core).predict(tables, ports, reuse)
-    in_tiles, out_tiles = -(-LAYER[0] // (tables * core.mu)), -(-LAYER[1] // ports)
-    cycles = cycles_per_token(in_tiles, out_tiles, reuse, found.accumulator_latency)
+    schedule = Schedule(
+        tile_n=tables * core.mu,
+        tile_m=ports,
+        reuse=reuse,
+        accumulator_latency=found.accumulator_latency,
+        latency=found.latency,
+        first_key=1,
+        act_beat_bits=0,
+        key_beat_bits=0,
+        sum_beat_bits=0,
+    )
+    in_tiles, out_tiles = schedule.in_tiles(LAYER[0]), schedule.out_tiles(LAYER[1])
+    cycles = schedule.token_cycles(in_tiles, out_tiles)
     spent = time.process_time() - start
     assert found.area.shape == cycles.shape
     return 1e-6 * found.area.size / spent

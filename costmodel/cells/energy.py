@@ -119,10 +119,10 @@ def core_energy(
 ) -> CoreEnergy:
     """Energy per tile and leakage of a whole core; UncalibratedError without energies.
 
-    cycles: per tile, by default those of a long layer without stalls.
+    cycles: cycles per tile; default: those of a layer of many n-tiles, without stalls.
     """
     config = structure.config
-    cycles = cycles_per_tile(structure) if cycles is None else cycles
+    cycles = structure.schedule.slots_per_tile if cycles is None else cycles
     parts = dict.fromkeys(COMPONENTS, 0.0)
     clock = leakage = 0.0
     for component, number, counts in structure.units:
@@ -142,19 +142,13 @@ def core_energy(
     )
 
 
-def cycles_per_tile(structure: Structure) -> float:
-    """Of a layer with many n-tiles: an accumulator is ready again R cycles later."""
-    reuse = structure.config.reuse
-    return max(reuse, structure.accumulator_latency) / reuse
-
-
 def work_fj(
     tiles: Any, core_cycles: Any, per_tile: Any, fj_per_tile: Any, clock_fj_per_cycle: Any
 ) -> Any:
-    """fJ of so many tiles in so many cycles of a core, or of several in those of all together.
+    """Energy, fJ, of ``tiles`` tiles in ``core_cycles`` cycles, added over all cores.
 
-    per_tile: `cycles_per_tile`, which ``fj_per_tile`` holds for: in cycles beyond it, of filling,
-    draining and waiting, only the clock ticks. Numbers, or arrays of them. Without leakage.
+    per_tile: `Schedule.slots_per_tile`, which ``fj_per_tile`` holds for: in cycles beyond it, of
+    filling, draining and waiting, only the clock ticks. Numbers, or arrays. Without leakage.
     """
     return tiles * fj_per_tile + (core_cycles - tiles * per_tile) * clock_fj_per_cycle
 

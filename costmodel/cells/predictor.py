@@ -39,6 +39,7 @@ from hwgen.spec.counts import (
     tile_index_counts,
 )
 from hwgen.spec.primitive import Counts
+from hwgen.spec.schedule import slots
 from hwgen.spec.structure import COMPONENTS, Structure, structure
 
 VARIED = ("tables", "ports", "reuse", "name")
@@ -55,7 +56,7 @@ class Prediction(NamedTuple):
     period_ns: Any
     latency: Any
     accumulator_latency: int
-    """R, of the shape. Cycles follow from it: `sim.workload.cycles.cycles_per_token`."""
+    """R, of the shape. Cycles follow from it: `hwgen.spec.schedule.Schedule`."""
     fj_per_tile: Any
     clock_fj_per_cycle: Any
     leakage_mw: Any
@@ -166,7 +167,7 @@ class Shape:
         self, units: list[tuple[str, Any, Prices]], reuse: Any, wait: int
     ) -> tuple[Any, Any, Any]:
         """fJ per tile, of the clock per cycle, and leakage in mW, as `core_energy` adds them."""
-        cycles = _larger(reuse, wait) / reuse
+        cycles = slots(reuse, wait) / reuse
         parts: dict[str, Any] = dict.fromkeys(COMPONENTS, 0.0)
         clock: Any = 0.0
         leakage: Any = 0.0

@@ -8,8 +8,8 @@ from typing import Any
 
 from hwgen.base.errors import ConfigError
 from hwgen.spec.config import CoreConfig
+from hwgen.spec.schedule import Run, Traffic
 from hwgen.spec.system import System
-from sim.workload.cycles import Run, Traffic
 from sim.workload.layers import Plan, Shape
 
 

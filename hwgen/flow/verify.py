@@ -14,13 +14,13 @@ from hwgen.base.errors import ConfigError
 from hwgen.flow.layer import check_fits, parse_layer
 from hwgen.spec.config import CoreConfig, load_core
 from hwgen.spec.number import FloatFormat
+from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError, TernaryLayer
 from sim.golden import fixed as golden_fixed
 from sim.nets.network import Network, NetworkValueError, accuracy, read_test_set
 from sim.verilated.runner import CoreModel, Result, Stalls, Work
-from sim.workload.cycles import Run, total_cycles
 from sim.workload.reference import reference
 
 Progress = Callable[[str], None]
@@ -105,7 +105,7 @@ class _Verifier:
         tally.outputs += got.size
         tally.mismatches += len(wrong)
         tally.cycles += result.cycles
-        tally.cycles_predicted += total_cycles(structure(self.config), [run])
+        tally.cycles_predicted += structure(self.config).schedule.cycles([run])
         tally.run_seconds += result.run_seconds
         tally.copy_seconds += result.copy_seconds
         tally.pack_seconds += result.pack_seconds

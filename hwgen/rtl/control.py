@@ -7,6 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Unit
+from hwgen.spec.schedule import slots
 from hwgen.spec.units import TOKEN_BITS, ControlSpec
 
 
@@ -177,19 +178,19 @@ class Control(Unit[ControlSpec]):
         """Slots between n-tiles of fewer tiles than the accumulating adder has stages."""
         stages = self.spec.add_stages
         left = Signal(self.spec.wait_bits, name="wait_left")
-        slots = Signal(self.spec.wait_bits, name="wait_slots")
+        wait = Signal(self.spec.wait_bits, name="wait_slots")
         if self.spec.reuse == 1:
-            m.d.comb += slots.eq(stages)
+            m.d.comb += wait.eq(stages)
         else:
             with m.Switch(tiles):
                 for some in range(1, min(stages, self.spec.reuse) + 1):
                     with m.Case(some):
-                        m.d.comb += slots.eq(stages + 1 - some)
+                        m.d.comb += wait.eq(slots(some, stages + 1) - some)
                 with m.Default():
-                    m.d.comb += slots.eq(0)
+                    m.d.comb += wait.eq(0)
         m.d.comb += waits.eq(left != 0)
         with m.If(ends_in_tile):
-            m.d.sync += left.eq(slots)
+            m.d.sync += left.eq(wait)
         with m.Else(), m.If(step & waits):
             m.d.sync += left.eq(left - 1)
 

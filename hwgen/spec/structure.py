@@ -22,6 +22,7 @@ from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
 from hwgen.spec.number import FloatFormat
 from hwgen.spec.primitive import Counts, Primitive, scaled
 from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec
+from hwgen.spec.schedule import Schedule
 from hwgen.spec.sums import sum_dag
 from hwgen.spec.units import (
     AccumulateSpec,
@@ -183,6 +184,22 @@ class Structure:
         """
         control = self.control
         return max(1, control.build_stages) + control.tile_stages + control.add_stages + 1
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """When the core does what: its loop nest, cycles and traffic."""
+        c = self.config
+        return Schedule(
+            tile_n=c.tile_n,
+            tile_m=c.tile_m,
+            reuse=c.reuse,
+            accumulator_latency=self.accumulator_latency,
+            latency=self.latency,
+            first_key=max(1, self.control.build_stages),
+            act_beat_bits=c.tile_n * c.act_bits + c.exponent_bits,
+            key_beat_bits=c.tables * c.ports * c.weight_bits,
+            sum_beat_bits=c.ports * c.out_bits,
+        )
 
     @cached_property
     def units(self) -> tuple[Units, ...]:

@@ -17,6 +17,7 @@ from hwgen.base.errors import ConfigError
 from hwgen.rtl.base import Emission
 from hwgen.rtl.core import Core
 from hwgen.spec.config import CoreConfig
+from hwgen.spec.schedule import FORMULAS
 from hwgen.spec.structure import Structure, structure
 from hwgen.spec.units import TOKEN_BITS, FetchSpec
 from hwgen.verilog.printer import print_verilog
@@ -25,9 +26,6 @@ from hwgen.verilog.rtlil import Module, parse
 UNIT_PREFIXES = ("fp_add_", "fp_mul_", "fp_widen_")
 """How modules deeper inside begin, whose names no core may have."""
 MANIFEST_FORMAT = "hwgen.manifest/1"
-CYCLES_FORMULA = (
-    "tokens * sum over blocks b of ((in_tiles - 1) * max(tiles_b, R) + tiles_b) + latency"
-)
 
 
 def _one_line(numbers: re.Match[str]) -> str:
@@ -73,7 +71,7 @@ def emit(config: CoreConfig) -> Emitted:
         "ports": _ports(spec, widths),
         "latency": spec.latency,
         "accumulator_latency": spec.accumulator_latency,
-        "cycles": CYCLES_FORMULA,
+        **FORMULAS,
         "tile": {"n": config.tile_n, "m": config.tile_m},
         "keys": _keys(spec),
         "modules": [

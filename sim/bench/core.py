@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.number import FloatFormat, Interval
+from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from sim.bench.run import CLOCK_NS, LIMIT_S, MANIFEST
 from sim.golden import fixed as golden_fixed
 from sim.verilated import beats
 from sim.verilated.runner import Stalls, Work
-from sim.workload import cycles
 from sim.workload.reference import reference
 
 INPUTS = ("commands", "acts", "keys")
@@ -89,8 +89,9 @@ class Core:
         words: dict[str, Beats] = {name: [] for name in INPUTS}
         for piece in work:
             run = self.run(piece)
-            in_tiles = cycles.in_tiles(self.structure, run)
-            counts = (run.tokens, in_tiles, cycles.out_tiles(self.structure, run))
+            schedule = self.structure.schedule
+            in_tiles = schedule.in_tiles(run.in_features)
+            counts = (run.tokens, in_tiles, schedule.out_tiles(run.out_features))
             words["commands"].append(
                 sum(
                     count << self._fields[name]["low"]
@@ -100,18 +101,18 @@ class Core:
             bits = self._fields["acts"]["bits"]
             acts = _integers(beats.pack_acts(piece.acts, self.config.tile_n, bits, piece.exponents))
             for start in range(0, len(acts), in_tiles):  # A token's beats come once per block.
-                words["acts"] += acts[start : start + in_tiles] * cycles.blocks(self.structure, run)
+                words["acts"] += acts[start : start + in_tiles] * schedule.blocks(counts[2])
             words["keys"] += self._key_beats(piece.weights) * run.tokens
         return words
 
-    def run(self, piece: Work) -> cycles.Run:
+    def run(self, piece: Work) -> Run:
         """The shape of a piece of work."""
         (tokens, in_features), out_features = piece.acts.shape, piece.weights.shape[0]
-        return cycles.Run(tokens, in_features, out_features)
+        return Run(tokens, in_features, out_features)
 
     def result_beats(self, piece: Work) -> int:
         run = self.run(piece)
-        return run.tokens * cycles.out_tiles(self.structure, run)
+        return run.tokens * self.structure.schedule.out_tiles(run.out_features)
 
     def outputs(self, words: Beats, piece: Work) -> dict[str, list]:
         """Outputs (T, M), and of every beat ``last`` and, of cores that have one, ``error``."""
@@ -136,7 +137,7 @@ class Core:
     def expected(self, piece: Work) -> dict[str, list]:
         """What :meth:`outputs` should return, from golden."""
         run = self.run(piece)
-        tiles = cycles.out_tiles(self.structure, run)
+        tiles = self.structure.schedule.out_tiles(run.out_features)
         sums = reference(self.config, piece.acts, piece.weights, piece.exponents)
         wanted: dict[str, list] = {
             "sums": sums.tolist(),
@@ -414,7 +415,7 @@ async def many_tokens(dut):
     bench = await begin(dut)
     config = bench.core.config
     shape = min(1024, config.max_in_features), min(1024, config.max_out_features)
-    per_token = cycles.steady_cycles(bench.core.structure, cycles.Run(1, *shape))
+    per_token = bench.core.structure.schedule.steady_cycles(Run(1, *shape))
     await bench.play([bench.work(-(-MANY_CYCLES // per_token), *shape)])
 
 
@@ -524,11 +525,11 @@ async def as_fast_as_promised(dut):
     tiles = [len(core.beats([piece])["keys"]) for piece in work]
     starts = [moves["keys"][sum(tiles[:i])] for i in range(len(runs))] + [moves["keys"][-1] + 1]
     for i, run in enumerate(runs):
-        steady, took = cycles.steady_cycles(core.structure, run), starts[i + 1] - starts[i]
+        steady, took = core.structure.schedule.steady_cycles(run), starts[i + 1] - starts[i]
         assert took == steady, f"run {i}: {tiles[i]} tiles took {took} cycles instead of {steady}"
         if core.structure.accumulator_latency == 1:
             assert steady == tiles[i], f"run {i}: {tiles[i]} tiles are not {steady} cycles"
-    due = cycles.total_cycles(core.structure, runs)
+    due = core.structure.schedule.cycles(runs)
     taken = moves["sums"][-1] - moves["commands"][0] + 1
     assert taken == due, f"{taken} cycles instead of {due}"
 

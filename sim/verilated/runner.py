@@ -198,8 +198,8 @@ class CoreModel:
     ) -> Result:
         """Play ``work`` through the core as queued commands and return every output.
 
-        beat_cycles: of a weight stream of limited bandwidth, as `sim.workload.cycles.weight_stalls`
-        has it.
+        beat_cycles: cycles that a beat of a weight stream of limited bandwidth takes, as in
+        `hwgen.spec.schedule.Schedule.stalls`.
 
         ModelError if results are missing or too many, input is left over, or ``last`` is wrong.
         """

@@ -15,21 +15,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgen.spec.schedule import Run, Traffic
 from hwgen.spec.structure import Structure, structure
 from hwgen.spec.system import System
 from sim.checkpoints import Scales
 from sim.golden import fixed as golden_fixed
 from sim.verilated.runner import CoreModel, Stalls, Work
-from sim.workload.cycles import (
-    Run,
-    Traffic,
-    beat_bits,
-    in_tiles,
-    out_tiles,
-    steady_cycles,
-    total_cycles,
-    traffic,
-)
 from sim.workload.reference import reference
 
 
@@ -148,37 +139,35 @@ class Plan:
         """Cycles for a beat of each core's weight stream; those with work share the bandwidth."""
         if self.bits_per_cycle is None:
             return None
-        return len(self.parts) * beat_bits(self.structure) / self.bits_per_cycle
+        return (
+            len(self.parts) * Fraction(self.structure.schedule.key_beat_bits) / self.bits_per_cycle
+        )
 
     def cycles(self, tokens: int) -> LayerCycles:
         """Until the last core has its last result, exactly; where they go is of the first core."""
-        spec = self.structure
+        schedule = self.structure.schedule
         by_core = [[part.run(tokens) for part in parts] for parts in self.parts]
-        total = max(total_cycles(spec, runs, self.beat_cycles) for runs in by_core)
-        steady = sum(steady_cycles(spec, run) for run in by_core[0])
-        beats = sum(_tiles(spec, run) for run in by_core[0])
+        total = max(schedule.cycles(runs, self.beat_cycles) for runs in by_core)
+        steady = sum(schedule.steady_cycles(run) for run in by_core[0])
+        beats = sum(schedule.tiles(run) for run in by_core[0])
         work = tokens * self.shape.in_features * self.shape.out_features
         busy = work / self.system.weights_per_cycle
-        moved = [traffic(spec, run) for runs in by_core for run in runs]
+        moved = [schedule.traffic(run) for runs in by_core for run in runs]
         return LayerCycles(
             total=total,
             work=busy,
             padding=beats - busy,
             waits=steady - beats,
-            stalls=total - steady - spec.latency,
-            latency=spec.latency,
+            stalls=total - steady - schedule.latency,
+            latency=schedule.latency,
             weight_cycles=float(beats * (self.beat_cycles or 0)),
-            tiles=sum(_tiles(spec, run) for runs in by_core for run in runs),
+            tiles=sum(schedule.tiles(run) for runs in by_core for run in runs),
             traffic=Traffic(
                 weight_bits=sum(one.weight_bits for one in moved),
-                act_bits=sum(traffic(spec, run).act_bits for run in by_core[0]),
+                act_bits=sum(schedule.traffic(run).act_bits for run in by_core[0]),
                 sum_bits=sum(one.sum_bits for one in moved),
             ),
         )
-
-
-def _tiles(spec: Structure, run: Run) -> int:
-    return run.tokens * in_tiles(spec, run) * out_tiles(spec, run)
 
 
 @dataclass(frozen=True, eq=False)

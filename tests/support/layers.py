@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.number import FloatFormat
+from hwgen.spec.schedule import Run
 from sim.golden.fixed import token_exponents
 from sim.verilated.runner import Work
-from sim.workload.cycles import Run
 from sim.workload.reference import reference
 
 SHAPES = ((2, 37, 11), (1, 1, 1), (3, 64, 20), (1, 5, 3), (2, 90, 7))

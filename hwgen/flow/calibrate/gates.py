@@ -24,6 +24,7 @@ from costmodel.synth.libraries import TechnologyFiles
 from costmodel.synth.mapped import Mapped, map_core
 from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.spec.config import CoreConfig
+from hwgen.spec.schedule import Run
 from hwgen.spec.structure import Structure, structure
 from hwgen.verilog.emit import Emitted, emit
 from sim.checkpoints import TernaryLayer
@@ -31,7 +32,6 @@ from sim.golden import fixed as golden_fixed
 from sim.nets.network import Network, golden_matmul, read_test_set
 from sim.verilated.gatelevel import GateModel, Toggles
 from sim.verilated.runner import Work
-from sim.workload.cycles import Run, total_cycles
 from sim.workload.reference import reference
 
 SEED = 1
@@ -103,7 +103,7 @@ def measure(core: Gates, data: ActivityClass) -> Measured:
     (tokens, ins), outs = work.acts.shape, len(work.weights)
     # From the cycle where the pipeline is full until keys end.
     first = core.spec.latency + 2
-    cycles = min(MOST_CYCLES, total_cycles(core.spec, [Run(tokens, ins, outs)]) - 2 * first)
+    cycles = min(MOST_CYCLES, core.spec.schedule.cycles([Run(tokens, ins, outs)]) - 2 * first)
     result, toggles = core.model.count([work], first, cycles, SEED)
     expected = reference(core.config, work.acts, work.weights, work.exponents)
     if wrong := int(np.count_nonzero(result.outputs[0] != expected)):
@@ -180,7 +180,7 @@ def _tokens(config: CoreConfig, ins: int, outs: int) -> int:
     """Tokens that take more than `MOST_CYCLES` after the pipeline is full."""
     spec = structure(config)
     wanted = MOST_CYCLES + 3 * spec.latency
-    one = total_cycles(spec, [Run(2, ins, outs)]) - total_cycles(spec, [Run(1, ins, outs)])
+    one = spec.schedule.cycles([Run(2, ins, outs)]) - spec.schedule.cycles([Run(1, ins, outs)])
     return -(-wanted // one)
 
 

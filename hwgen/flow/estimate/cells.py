@@ -18,8 +18,8 @@ from hwgen.base.errors import ConfigError
 from hwgen.flow.estimate.fpga import FpgaEstimate, estimate_fpga
 from hwgen.flow.layer import LayerUse, check_fits, layer_use, parse_run
 from hwgen.spec.config import CoreConfig, load_core
+from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
-from sim.workload.cycles import Run
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from costmodel.fpga.clock import Fmax, NoFmaxError, core_fmax
 from costmodel.fpga.resources import Resources, load_fpga, predict
 from hwgen.flow.layer import LayerUse, layer_use
 from hwgen.spec.config import CoreConfig
+from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
-from sim.workload.cycles import Run
 
 OMITTED = (
     "as Yosys maps it, products made of LUTs; a vendor's tool may pack two small LUTs into one; "

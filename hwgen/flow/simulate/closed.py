@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from costmodel.catalog import FAMILIES
 from costmodel.cells.delay import NoDelaysError, core_clock
-from costmodel.cells.energy import core_energy, cycles_per_tile, work_fj
+from costmodel.cells.energy import core_energy, work_fj
 from costmodel.cells.energy_data import ACTIVITIES, ActivityClass
 from costmodel.cells.technology import UncalibratedError, load_technology
 from costmodel.explore.plots import cycles_figure, picture
@@ -261,7 +261,11 @@ def energy_of(
         return str(error)
     leakage = found.leakage_mw * cycles * clock_ns  # 1 mW for 1 ns is 1 pJ.
     work = work_fj(
-        taken.tiles, cycles, cycles_per_tile(spec), found.fj_per_tile, found.clock_fj_per_cycle
+        taken.tiles,
+        cycles,
+        spec.schedule.slots_per_tile,
+        found.fj_per_tile,
+        found.clock_fj_per_cycle,
     )
     total = work * 1e-3 + leakage
     return Energy(total / taken.tokens, leakage / taken.tokens)

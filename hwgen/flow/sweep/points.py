@@ -18,7 +18,7 @@ from costmodel.cells.predictor import Prediction
 from costmodel.cells.predictor import Shape as PricedShape
 from hwgen.flow.sweep.prepare import Question
 from hwgen.space.space import GRID, Shape
-from sim.workload.cycles import cycles_per_token, token_lags
+from hwgen.spec.schedule import Schedule
 
 
 @dataclass
@@ -95,25 +95,40 @@ class Points:
         return sum(tokens * times for tokens, times in self.question.config.workload.passes)
 
     @cached_property
+    def _schedule(self) -> Schedule:
+        tables, ports, reuse, _ = self.sizes
+        core = self.shape.core
+        first_key = _by_depth(lambda d: self.priced.structure(1, 1, d).schedule.first_key, reuse)
+        return Schedule(
+            tile_n=tables * core.mu,
+            tile_m=ports,
+            reuse=reuse,
+            accumulator_latency=self.found.accumulator_latency,
+            latency=self.found.latency,
+            first_key=first_key,
+            act_beat_bits=tables * core.mu * core.act_bits + core.exponent_bits,
+            key_beat_bits=tables * ports * core.weight_bits,
+            sum_beat_bits=ports * core.out_bits,
+        )
+
+    @cached_property
     def _layers(self) -> list[tuple[int, int, Any, Any, Any]]:
-        """Of each kind of layer: how many, segments of its inputs, tiles of inputs of a segment,
-        tiles of outputs, and of them the largest share of a core."""
-        tables, ports, _, cores = self.sizes
+        """For each kind of layer its number, the segments of its inputs, the tiles of inputs of a
+        segment, the tiles of outputs, and the largest share of the latter that a core has."""
         result = []
         for layer in self.question.workload.layers:
             inputs = layer.shape.in_features // layer.shape.segments
-            in_tiles = -(-inputs // (tables * self.shape.core.mu))
-            out_tiles = -(-layer.shape.out_features // ports)
-            share = -(-out_tiles // cores)
+            in_tiles = self._schedule.in_tiles(inputs)
+            out_tiles = self._schedule.out_tiles(layer.shape.out_features)
+            share = -(-out_tiles // self.sizes[3])
             result.append((layer.count, layer.shape.segments, in_tiles, out_tiles, share))
         return result
 
     @cached_property
     def _steady(self) -> Any:
         """Cycles of a token through all layers, without latencies and stalls."""
-        reuse, wait = self.sizes[2], self.found.accumulator_latency
         return _sum(
-            count * segments * cycles_per_token(in_tiles, share, reuse, wait)
+            count * segments * self._schedule.token_cycles(in_tiles, share)
             for count, segments, in_tiles, _, share in self._layers
         )
 
@@ -130,25 +145,19 @@ class Points:
 
     @cached_property
     def _stalls(self) -> list[Any]:
-        """Cycles of each kind of pass that wait for weights, as
-        `sim.workload.cycles.weight_stalls`."""
+        """Cycles of each kind of pass that wait for weights."""
         limit, passes = self.question.bits_per_cycle, self.question.config.workload.passes
         if limit is None:
             return [0] * len(passes)
-        tables, ports, reuse, _ = self.sizes
-        beat = tables * ports * self.shape.core.weight_bits * limit.denominator
-        first_key = _by_depth(
-            lambda deep: max(1, self.priced.structure(1, 1, deep).control.build_stages), reuse
-        )
+        beat = self._schedule.key_beat_bits * limit.denominator
         drain, result = limit.numerator, [0 for _ in passes]
         for count, segments, in_tiles, out_tiles, share in self._layers:
             fill = beat * -(-out_tiles // share)
-            wait = self.found.accumulator_latency
-            rise, within = token_lags(in_tiles, share, reuse, wait, fill, drain)
             for place, (tokens, _) in enumerate(passes):
-                peak = (tokens * segments - 1) * rise * (rise > 0) + within
-                stalls = -(-(peak + fill) // drain) - first_key
-                result[place] = result[place] + count * stalls * (stalls > 0)
+                stalls = self._schedule.equal_stalls(
+                    tokens * segments, in_tiles, share, fill, drain
+                )
+                result[place] = result[place] + count * stalls
         return result
 
     @cached_property
@@ -182,23 +191,20 @@ class Points:
 
     @cached_property
     def weight_bits_per_token(self) -> Any:
-        tables, ports, _, _ = self.sizes
-        return self._tiles * (tables * ports * self.shape.core.weight_bits) / 1
+        return self._tiles * self._schedule.key_beat_bits / 1
 
     @cached_property
     def act_bits_per_token(self) -> Any:
-        tables, _, reuse, _ = self.sizes
-        core = self.shape.core
         beats = _sum(
-            count * segments * in_tiles * -(-share // reuse)
+            count * segments * in_tiles * self._schedule.blocks(share)
             for count, segments, in_tiles, _, share in self._layers
         )
-        return beats * (tables * core.mu * core.act_bits + core.exponent_bits) / 1
+        return beats * self._schedule.act_beat_bits / 1
 
     @cached_property
     def sum_bits_per_token(self) -> Any:
         beats = _sum(count * segments * out for count, segments, _, out, _ in self._layers)
-        return beats * (self.sizes[1] * self.shape.core.out_bits) / 1
+        return beats * self._schedule.sum_beat_bits / 1
 
     @property
     def utilisation(self) -> Any:
@@ -227,13 +233,11 @@ class Points:
 
     @cached_property
     def core_energy_fj_per_token(self) -> Any:
-        found, reuse, cores = self.found, self.sizes[2], self.sizes[3]
-        wait = found.accumulator_latency
-        per_tile = (reuse + (wait > reuse) * (wait - reuse)) / reuse
+        found, cores = self.found, self.sizes[3]
         work = work_fj(
             self._tiles,
             cores * self.cycles_per_token,
-            per_tile,
+            self._schedule.slots_per_tile,
             found.fj_per_tile,
             found.clock_fj_per_cycle,
         )

@@ -17,7 +17,6 @@ from costmodel.cells.energy import (
     busy_area,
     clock_bits,
     core_energy,
-    cycles_per_tile,
     fit_rates,
     unit_energy,
 )
@@ -107,7 +106,7 @@ def test_waiting_for_accumulators_costs_clock_only():
     tech = load_technology("asap7")
     adds = {"act": "fp16", "arith": "float", "sum_format": "fp16", "pipeline": {"fp_add": 2}}
     waits, full = core(**adds, reuse=1), core(**adds, reuse=3)
-    assert (cycles_per_tile(waits), cycles_per_tile(full)) == (3, 1)
+    assert (waits.schedule.slots_per_tile, full.schedule.slots_per_tile) == (3, 1)
     one, three = core_energy(waits, tech, cycles=1), core_energy(waits, tech)
     assert three.clock_fj_per_tile == pytest.approx(3 * one.clock_fj_per_tile)
     extra = three.fj_per_tile - one.fj_per_tile

@@ -16,7 +16,6 @@ from hwgen.spec.structure import structure
 from hwgen.verilog.emit import emit
 from sim.verilated.model import ModelError, library
 from sim.verilated.runner import CoreModel, Stalls, Work
-from sim.workload.cycles import total_cycles
 from tests.support.cases import CASES
 from tests.support.layers import expected, random_work, runs
 
@@ -51,12 +50,12 @@ def check(config: CoreConfig, seed: int) -> int:
             np.testing.assert_array_equal(got, expected(config, piece), err_msg=name)
             compared += got.size
         if name == "none":
-            assert result.cycles == total_cycles(structure(config), runs(work))
+            assert result.cycles == structure(config).schedule.cycles(runs(work))
     for beat_cycles in RATES:
         result = model.run(work, seed=seed, beat_cycles=beat_cycles)
         for piece, got in zip(work, result.outputs, strict=True):
             np.testing.assert_array_equal(got, expected(config, piece))
-        assert result.cycles == total_cycles(structure(config), runs(work), beat_cycles)
+        assert result.cycles == structure(config).schedule.cycles(runs(work), beat_cycles)
     return compared
 
 
@@ -174,7 +173,7 @@ def test_n_tiles_wait_for_an_accumulator_of_latency_5(reuse):
         sizes = [min(reuse, outs - first) for first in range(0, outs, reuse)]
         by_hand = sum(2 * (3 * max(size, 5) + size) + size for size in sizes) + 2 * 5 + 1
         assert result.cycles == by_hand + structure(config).latency
-        assert result.cycles == total_cycles(structure(config), runs(work))
+        assert result.cycles == structure(config).schedule.cycles(runs(work))
         for piece, got in zip(work, result.outputs, strict=True):
             np.testing.assert_array_equal(got, expected(config, piece))
         stalled = model.run(work, STALLS["all"], seed=outs)

@@ -19,7 +19,6 @@ from sim.golden.fixed import token_exponents
 from sim.verilated.beats import pack_fields, unpack_fields
 from sim.verilated.model import ModelError
 from sim.verilated.runner import CoreModel, Packed, Stalls, Work
-from sim.workload.cycles import total_cycles
 from tests.support.cases import CASES
 from tests.support.layers import expected, random_work, runs
 
@@ -61,7 +60,7 @@ def noticed(name: str, verilog: str) -> str | None:
                 return f"outputs{turn.name}"
             if not np.array_equal(errors, wanted[1]):
                 return f"errors{turn.name}"
-        if not turn.name and result.cycles != total_cycles(structure(config), runs(work)):
+        if not turn.name and result.cycles != structure(config).schedule.cycles(runs(work)):
             return "cycles"
     return None
 

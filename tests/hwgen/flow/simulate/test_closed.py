@@ -13,9 +13,9 @@ from costmodel.cells.technology import load_technology
 from hwgen.base.errors import ConfigError
 from hwgen.flow.estimate.cells import estimate
 from hwgen.flow.simulate.closed import bits_per_cycle, draw, simulate
+from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system
-from sim.workload.cycles import Run, total_cycles
 from sim.workload.workload import of_zoo
 from sim.workload.zoo import load_model, model_names
 
@@ -56,7 +56,7 @@ def test_cycles_are_those_of_every_layer_in_turn(name, core):
         for matrix in model.matrices:
             parts = model.shards if matrix.role in ("o", "down") else 1
             run = Run(tokens, matrix.in_features // parts, matrix.out_features)
-            expected += matrix.count * total_cycles(spec, [run] * parts)
+            expected += matrix.count * spec.schedule.cycles([run] * parts)
         found = simulate(name, core, prefill=tokens, decode=0)
         assert found.cycles == found.prefill.taken.cycles == expected
 

@@ -9,12 +9,12 @@ import pytest
 import hwgen.flow.simulate.text as flow
 from hwgen.base.errors import ConfigError
 from hwgen.flow.simulate.text import simulate_text
+from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from hwgen.spec.system import load_system
 from sim.nets.decoder import Decoder
 from sim.nets.generation import generate
 from sim.nets.network import golden_matmul
-from sim.workload.cycles import Run, total_cycles
 from tests.support.decoder_models import BITNET, CHARACTERS, random_model
 
 CORE = "kind: lut\nmu: 3\ntables: 2\nports: 4\n"
@@ -51,7 +51,7 @@ def test_cycles_are_those_of_every_layer_of_every_pass(model):
     layers = [layer for one in Decoder.load(model).weights.layers for layer in one.linear.values()]
     expected = [
         sum(
-            total_cycles(spec, [Run(tokens, layer.in_features, layer.out_features)])
+            spec.schedule.cycles([Run(tokens, layer.in_features, layer.out_features)])
             for layer in layers
         )
         for tokens in (3, 1)

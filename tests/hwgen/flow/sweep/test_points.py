@@ -10,7 +10,7 @@ import yaml
 
 from costmodel.cells.area import core_area
 from costmodel.cells.delay import core_clock
-from costmodel.cells.energy import core_energy, cycles_per_tile
+from costmodel.cells.energy import core_energy
 from costmodel.cells.paper import paper_area
 from costmodel.cells.technology import load_technology
 from hwgen.flow.sweep.cores import core_of
@@ -148,7 +148,7 @@ def check(row, system, question):
     assert row["bandwidth_gbs"] == row["weight_bits_per_token"] / ns / 8
     energy = core_energy(spec, technology, config.activity)
     tiles = sum(times * one.tiles for times, one in passes) / tokens
-    idle = system.cores * (cycles / tokens) - tiles * cycles_per_tile(spec)
+    idle = system.cores * (cycles / tokens) - tiles * spec.schedule.slots_per_tile
     fj = tiles * energy.fj_per_tile + idle * energy.clock_fj_per_cycle
     fj += system.cores * (energy.leakage_mw * ns * 1000)
     assert row["core_energy_fj_per_token"] == fj

@@ -8,9 +8,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from hwgen.spec.schedule import Run, Schedule
 from hwgen.spec.structure import structure
-from sim.workload.cycles import Run, beat_bits, token_lags, total_cycles, weight_stalls
+from sim.verilated.beats import tile_order
 from tests.support.cases import CASES
+
+
+def of(reuse, wait) -> Schedule:
+    """The schedule of a core of which only D and R matter."""
+    return Schedule(1, 1, reuse, wait, 0, 1, 1, 1, 1)
 
 
 def walked(config, runs, beat_cycles: Fraction) -> int:
@@ -50,27 +56,54 @@ def test_cycles_of_a_limited_weight_stream_equal_a_walk_through_all_beats(config
             )
         ]
         rate = Fraction(int(rng.integers(1, 60)), int(rng.integers(1, 20)))
-        stalls = weight_stalls(structure(config), runs, rate)
+        schedule = structure(config).schedule
+        stalls = schedule.stalls(runs, rate)
         waited += stalls > 0
-        assert total_cycles(structure(config), runs, rate) == walked(config, runs, rate)
-        assert total_cycles(structure(config), runs) == walked(config, runs, Fraction(0))
+        assert schedule.cycles(runs, rate) == walked(config, runs, rate)
+        assert schedule.cycles(runs) == walked(config, runs, Fraction(0))
     assert 0 < waited < 60
 
 
 def test_a_stream_of_a_beat_a_cycle_never_stalls():
     for config in CASES.values():
         runs = [Run(3, 5 * config.tile_n, 4 * config.tile_m), Run(1, 1, 1)]
-        assert weight_stalls(structure(config), runs, Fraction(1)) == 0
+        assert structure(config).schedule.stalls(runs, Fraction(1)) == 0
 
 
 def test_lags_of_arrays_equal_those_of_integers():
     rng = np.random.default_rng(3)
     shapes = rng.integers(1, 9, (6, 500))
-    rises, highest = token_lags(*shapes)
+    rises, highest = of(shapes[2], shapes[3]).token_lags(*shapes[[0, 1, 4, 5]])
     for i in range(shapes.shape[1]):
-        assert token_lags(*(int(value) for value in shapes[:, i])) == (rises[i], highest[i])
+        inputs, outputs, reuse, wait, fill, drain = (int(value) for value in shapes[:, i])
+        lags = of(reuse, wait).token_lags(inputs, outputs, fill, drain)
+        assert lags == (rises[i], highest[i])
 
 
 def test_beat_bits_are_the_keys_of_a_tile():
     config = CASES["lut_mu3_wires_d2_fetch1"]
-    assert beat_bits(structure(config)) == 4 * 3 * 5
+    assert structure(config).schedule.key_beat_bits == 4 * 3 * 5
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_beats_and_indices_are_those_that_are_packed(config):
+    """The closed loop nest against the order in which keys are packed for the hardware."""
+    schedule = structure(config).schedule
+    columns, rows = 3 * config.tables + 1, 2 * config.tile_m * config.reuse + config.tile_m + 1
+    groups = np.arange(rows * columns, dtype=np.int64).reshape(rows, columns)
+    packed = tile_order(groups, config.tables, config.ports, config.reuse, -1)
+    beats = list(schedule.beats(Run(1, columns * config.mu, rows)))
+    assert len(beats) == len(packed) == schedule.tiles(Run(1, columns * config.mu, rows))
+    for beat, keys in zip(beats, packed.reshape(-1, config.ports, config.tables), strict=True):
+        for port in range(config.ports):
+            row = schedule.output_index(beat.block, beat.tile, port)
+            for table in range(config.tables):
+                group = schedule.input_index(beat.in_tile, table * config.mu) // config.mu
+                inside = row < rows and group < columns
+                assert keys[port, table] == (groups[row, group] if inside else -1)
+
+
+def test_a_short_last_block_waits_for_the_accumulators():
+    """R = 3 and D = 4: a last block of 3 tiles does not wait, one of 1 tile waits 2 slots."""
+    schedule = of(4, 3)
+    assert [schedule.token_cycles(5, out_tiles) for out_tiles in (4, 5, 7)] == [20, 33, 35]
