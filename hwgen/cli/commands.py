@@ -184,7 +184,7 @@ def estimate(
 def verify(
     core: Core,
     layer: Annotated[
-        str | None, typer.Option(help="random:T,N,M: tokens, inputs, outputs of a random layer")
+        str | None, typer.Option(help="T,N,M: tokens, inputs, outputs of a random layer")
     ] = None,
     model: Annotated[
         Path | None, typer.Option(help="checkpoint folder with ternary layers and test images")

@@ -13,12 +13,7 @@ from hwgen.cli.printing import AsJson, messages, output, print_json, staged, sta
 
 def simulate(
     model: Annotated[str, typer.Argument(help="model of the zoo, or a checkpoint")],
-    core: Annotated[
-        Path | None, typer.Argument(help="core or system file, YAML", metavar="CORE.yaml")
-    ] = None,
-    core_option: Annotated[
-        Path | None, typer.Option("--core", help="the same", metavar="CORE.yaml")
-    ] = None,
+    core: Annotated[Path, typer.Argument(help="core or system file, YAML", metavar="CORE.yaml")],
     prefill: Annotated[int, typer.Option(help="tokens of the prompt, in one pass")] = 0,
     decode: Annotated[int, typer.Option(help="tokens after it, each a pass of its own")] = 1,
     bandwidth: Annotated[
@@ -60,7 +55,6 @@ def simulate(
     in the shapes of the zoo's. With --prompt a checkpoint that has characters.json writes text,
     with --rtl every linear layer on the Verilated core.
     """
-    path = _one_core(core, core_option)
     given = {
         "--prefill": prefill != 0,
         "--decode": decode != 1,
@@ -78,10 +72,10 @@ def simulate(
     if prompt is not None:
         _refuse("--prompt", given, ("--tokens", "--temperature", "--seed"))
         drawn = {"tokens": tokens, "temperature": temperature, "seed": seed}
-        _text(model, path, as_json, prompt=prompt, rtl=rtl, **drawn, **shared)
+        _text(model, core, as_json, prompt=prompt, rtl=rtl, **drawn, **shared)
     elif rtl:
         _refuse("--rtl, one step of decode", given, ("--seed", "--i2s-layout", "--scale"))
-        _step(model, path, as_json, seed=seed, **shared, **layout)
+        _step(model, core, as_json, seed=seed, **shared, **layout)
     else:
         closed = ("--prefill", "--decode", "--tech", "--figure", "--activity")
         _refuse("neither --rtl nor --prompt", given, (*closed, "--i2s-layout", "--scale"))
@@ -89,7 +83,7 @@ def simulate(
             raise ConfigError("simulate: --activity has no effect without --tech; leave it out")
         costs = {"tech": tech, "activity": activity}
         phases = {"prefill": prefill, "decode": decode}
-        _closed(model, path, as_json, figure, **phases, **costs, **shared, **layout)
+        _closed(model, core, as_json, figure, **phases, **costs, **shared, **layout)
 
 
 def _closed(model: str, path: Path, as_json: bool, figure: Path | None, **options: Any) -> None:
@@ -151,11 +145,3 @@ def _refuse(mode: str, given: dict[str, bool], legal: tuple[str, ...]) -> None:
     idle = [option for option, used in given.items() if used and option not in legal]
     if idle:
         raise ConfigError(f"simulate: {', '.join(idle)} has no effect with {mode}; leave it out")
-
-
-def _one_core(argument: Path | None, option: Path | None) -> Path:
-    """The core file, given as an argument or an option."""
-    given = [path for path in (argument, option) if path is not None]
-    if len(given) != 1:
-        raise ConfigError("simulate: should have one core file, CORE.yaml or --core CORE.yaml")
-    return given[0]

@@ -1,28 +1,121 @@
-"""A checkpoint opened as the options of a command say."""
+"""The one door for models: of the zoo, or a checkpoint opened as the options of a command say.
+
+Every command that takes a model comes through here, so that all of them give the same answer, and
+whatever is wrong with a checkpoint is a ConfigError.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError
 from sim.checkpoints import (
     Checkpoint,
+    CheckpointError,
     I2sLayout,
     ScaleConvention,
     open_checkpoint,
 )
+from sim.checkpoints.architecture import Architecture
+from sim.nets.decoder import Decoder
+from sim.nets.network import Network, read_test_set
+from sim.nets.step import GetLayer, checkpoint_layers, random_layers
+from sim.workload.workload import Workload, of_checkpoint, of_zoo
+from sim.workload.zoo import Model, find_model, unknown_model
 
 _Choice = TypeVar("_Choice", bound=str)
 
 
-def open_chosen(path: Path, i2s_layout: str | None, scale: str | None) -> Checkpoint:
-    """Open a checkpoint as the options say; ConfigError for an illegal one, CheckpointError."""
-    layout = legal_choice("--i2s-layout", i2s_layout, get_args(I2sLayout))
-    return open_checkpoint(path, layout, legal_choice("--scale", scale, get_args(ScaleConvention)))
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that a user named: of the zoo, of which only shapes are known, or a checkpoint.
+
+    i2s_layout, scale: how to read a checkpoint whose files do not say it; refused for the zoo.
+    """
+
+    name: str
+    zoo: Model | None
+    i2s_layout: I2sLayout | None = None
+    scale: ScaleConvention | None = None
+
+    @classmethod
+    def find(
+        cls, model: str | Path, i2s_layout: str | None = None, scale: str | None = None
+    ) -> ModelSource:
+        """The model of that name or path; ConfigError for an unknown one or an illegal option."""
+        name, zoo = str(model), find_model(str(model))
+        layout = _legal("--i2s-layout", i2s_layout, get_args(I2sLayout))
+        convention = _legal("--scale", scale, get_args(ScaleConvention))
+        if zoo is not None:
+            for option, value in (("--i2s-layout", layout), ("--scale", convention)):
+                if value is not None:
+                    raise ConfigError(f"{option}: is of checkpoints, not of {name}; leave it out")
+        elif not Path(name).exists():
+            raise ConfigError(unknown_model(name))
+        return cls(name, zoo, layout, convention)
+
+    @property
+    def path(self) -> Path:
+        """Where the checkpoint lies; ConfigError for a model of the zoo."""
+        if self.zoo is not None:
+            raise ConfigError(
+                f"model: should be a checkpoint, examples/tinylm say, not {self.name}, of which "
+                "only shapes are known"
+            )
+        return Path(self.name)
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint, its weights unread."""
+        with _explained():
+            return open_checkpoint(self.path, self.i2s_layout, self.scale)
+
+    def workload(self) -> Workload:
+        """The shapes of the ternary layers that a token passes."""
+        if self.zoo is not None:
+            return of_zoo(self.zoo)
+        with _explained():
+            return of_checkpoint(self.checkpoint())
+
+    def layers(self, seed: int) -> tuple[str, Architecture, GetLayer, str]:
+        """Name, sizes and weights of all layers, and what the weights are.
+
+        Weights of a model of the zoo are random, by ``seed``.
+        """
+        if self.zoo is not None:
+            sizes = self.zoo.architecture
+            return self.zoo.name, sizes, random_layers(sizes, seed), f"random, seed {seed}"
+        with _explained():
+            architecture, layer = checkpoint_layers(self.checkpoint())
+        return self.path.name, architecture, layer, self.name
+
+    def decoder(self) -> Decoder:
+        """A language model, read whole."""
+        with _explained():
+            return Decoder.load(self.path)
+
+    def network(self) -> tuple[Network, NDArray[np.uint8], NDArray[np.uint8]]:
+        """A chain of ternary layers, its test images (T, N) and their labels (T,)."""
+        with _explained():
+            return Network.load(self.path), *read_test_set(self.path)
 
 
-def legal_choice(option: str, value: str | None, legal: tuple[_Choice, ...]) -> _Choice | None:
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Faults of checkpoints as faults of the request."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _legal(option: str, value: str | None, legal: tuple[_Choice, ...]) -> _Choice | None:
     """The option's value as one of the legal ones."""
     for choice in legal:
         if value == choice:

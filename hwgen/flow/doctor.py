@@ -152,7 +152,7 @@ def _self_test() -> Item:
         path = Path(folder) / "doctor.yaml"
         path.write_text(f"kind: {core.kind}\nmu: 2\ntables: 3\nports: 2\n")
         try:
-            result = verify(path, layer="random:3,20,5")
+            result = verify(path, layer="3,20,5")
         except HwgenError as error:
             remedy = str(error)
     passed = result is not None and result.match

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from hwgen.base.errors import ConfigError
-from hwgen.flow.checkpoint import legal_choice, open_chosen
+from hwgen.flow.checkpoint import ModelSource
 from sim.checkpoints import (
     CheckpointError,
-    I2sLayout,
     TensorReport,
     examine,
 )
@@ -70,9 +69,9 @@ def inspect(
     progress: Count = lambda done, total: None,
 ) -> Inspection:
     """Read a checkpoint whole, some rows at a time; ConfigError for what is wrong with it."""
-    layout = legal_choice("--i2s-layout", i2s_layout, get_args(I2sLayout))
+    source = ModelSource.find(path, i2s_layout, scale)
+    layout, checkpoint = source.i2s_layout, source.checkpoint()
     try:
-        checkpoint = open_chosen(path, i2s_layout, scale)
         reports: list[TensorReport] = []
         for tensor in checkpoint.tensors:
             progress(len(reports), len(checkpoint.tensors))

@@ -12,6 +12,10 @@ from hwgen.spec.schedule import Run, Traffic
 from hwgen.spec.system import System
 from sim.workload.layers import Plan, Shape
 
+MAX_VALUES = 1 << 30
+"""Most activations, weights or outputs of a layer that is computed."""
+LAYER = re.compile(r"(\d+),(\d+),(\d+)")
+
 
 @dataclass(frozen=True)
 class LayerUse:
@@ -38,54 +42,41 @@ class LayerUse:
 
 
 def layer_use(core: CoreConfig, run: Run) -> LayerUse:
-    """Of a run without stalls, latency included."""
+    """What a run without stalls makes of the core, latency included."""
     one = Plan(System(core), Shape(run.out_features, run.in_features)).cycles(run.tokens)
     return LayerUse(run, one.total, one.work / one.total, one.traffic)
 
 
-MAX_VALUES = 1 << 30
-
-
-LAYER = re.compile(r"random:(\d+),(\d+),(\d+)")
-
-
-def parse_layer(layer: str) -> tuple[int, int, int]:
-    """(T, N, M) from "random:T,N,M"."""
+def parse_layer(layer: str) -> Run:
+    """A run from the text "T,N,M" of ``--layer``: tokens, inputs, outputs."""
     match = LAYER.fullmatch(layer)
-    if match is None or 0 in (shape := tuple(map(int, match.groups()))):
+    if match is None or 0 in (sizes := tuple(map(int, match.groups()))):
         raise ConfigError(
-            f"--layer: should be random:T,N,M with numbers of at least 1 "
-            f"(tokens, inputs, outputs), not {layer!r}"
+            "--layer: should be T,N,M with numbers of at least 1 (tokens, inputs, outputs), "
+            f"not {layer!r}"
         )
-    tokens, features, outs = shape
+    return Run(*sizes)
+
+
+def check_memory(run: Run) -> None:
+    """ConfigError unless the arrays of a layer fit into memory."""
+    tokens, features, outs = run.tokens, run.in_features, run.out_features
     largest = max(tokens * features, outs * features, tokens * outs)
     if largest > MAX_VALUES:
         raise ConfigError(
             f"--layer: should have at most {MAX_VALUES} activations, weights and outputs each, "
             f"not {largest}; give fewer tokens"
         )
-    return tokens, features, outs
 
 
 def check_fits(config: CoreConfig, where: str, in_features: int, out_features: int) -> None:
     """ConfigError unless the core takes a layer of that size."""
-    for name, found, most in (
+    for name, size, most in (
         ("in_features", in_features, config.max_in_features),
         ("out_features", out_features, config.max_out_features),
     ):
-        if found > most:
+        if size > most:
             raise ConfigError(
-                f"{where}: {name} should be at most the core's max_{name} {most}, not {found}; "
+                f"{where}: {name} should be at most the core's max_{name} {most}, not {size}; "
                 f"raise max_{name} in the core file"
             )
-
-
-def parse_run(layer: str) -> Run:
-    """A run from "T,N,M"."""
-    parts = layer.split(",")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
-        raise ConfigError(
-            "--layer: should be T,N,M with numbers of at least 1 (tokens, inputs, outputs), "
-            f"not {layer!r}"
-        )
-    return Run(*map(int, parts))

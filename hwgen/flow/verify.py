@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError
-from hwgen.flow.layer import check_fits, parse_layer
+from hwgen.flow.checkpoint import ModelSource
+from hwgen.flow.layer import check_fits, check_memory, parse_layer
 from hwgen.spec.config import CoreConfig, load_core
 from hwgen.spec.number import FloatFormat
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from hwgen.verilog.emit import emit
-from sim.checkpoints import CheckpointError, TernaryLayer
+from sim.checkpoints import TernaryLayer
 from sim.golden import fixed as golden_fixed
-from sim.nets.network import Network, NetworkValueError, accuracy, read_test_set
+from sim.nets.network import NetworkValueError, accuracy
 from sim.verilated.runner import CoreModel, Result, Stalls, Work
 from sim.workload.reference import reference
 
@@ -129,7 +130,7 @@ def verify(
     stall: int = 0,
     progress: Progress = lambda _: None,
 ) -> Verification:
-    """Run a random layer (``layer``: "random:T,N,M") or a checkpoint's on the core in ``core``.
+    """Run a random layer (``layer``: "T,N,M") or a checkpoint's on the core in ``core``.
 
     A random layer has activations and weights over their whole range (for kind multiplier
     weights of the activation's type). A checkpoint folder has ternary layers and test images,
@@ -137,7 +138,7 @@ def verify(
     stalls in that percentage of cycles, and cycles are not compared.
     """
     if (layer is None) == (model is None):
-        raise ConfigError("verify: should have either --layer random:T,N,M or --model FOLDER")
+        raise ConfigError("verify: should have either --layer T,N,M or --model FOLDER")
     if not 0 <= stall <= 95:
         raise ConfigError(f"--stall: should be 0 … 95 percent, not {stall}")
     if not 0 <= seed < 1 << 63:
@@ -152,8 +153,10 @@ def verify(
 def _verify_random(
     config: CoreConfig, layer: str, seed: int, stall: int, progress: Progress
 ) -> Verification:
-    tokens, features, outs = parse_layer(layer)
-    check_fits(config, "--layer", features, outs)
+    run = parse_layer(layer)
+    check_fits(config, "--layer", run.in_features, run.out_features)
+    check_memory(run)
+    tokens, features, outs = run.tokens, run.in_features, run.out_features
     rng = np.random.default_rng(seed)
     number = config.number
     if config.float_number is None:
@@ -187,11 +190,7 @@ def random_floats(
 def _verify_model(
     config: CoreConfig, folder: Path, seed: int, stall: int, progress: Progress
 ) -> Verification:
-    try:
-        network = Network.load(folder)
-        images, labels = read_test_set(folder)
-    except CheckpointError as error:
-        raise ConfigError(str(error)) from None
+    network, images, labels = ModelSource.find(folder).network()
     wanted = network.layers[0].in_features
     if not len(images) or images.shape[1] != wanted:
         raise ConfigError(

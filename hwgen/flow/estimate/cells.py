@@ -16,7 +16,7 @@ from costmodel.cells.energy_data import ACTIVITIES
 from costmodel.cells.technology import UncalibratedError, load_technology
 from hwgen.base.errors import ConfigError
 from hwgen.flow.estimate.fpga import FpgaEstimate, estimate_fpga
-from hwgen.flow.layer import LayerUse, check_fits, layer_use, parse_run
+from hwgen.flow.layer import LayerUse, check_fits, layer_use, parse_layer
 from hwgen.spec.config import CoreConfig, load_core
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
@@ -95,7 +95,7 @@ def estimate(
     config = load_core(core)
     run = Run(1, config.max_in_features, config.max_out_features)
     if layer is not None:
-        run = parse_run(layer)
+        run = parse_layer(layer)
         check_fits(config, "--layer", run.in_features, run.out_features)
     if technology in FAMILIES:
         return estimate_fpga(config, technology, run)

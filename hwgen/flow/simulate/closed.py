@@ -20,13 +20,11 @@ from costmodel.fpga.resources import load_fpga
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import check_figure, write_atomically
 from hwgen.flow.bandwidth import parse
-from hwgen.flow.checkpoint import open_chosen
+from hwgen.flow.checkpoint import ModelSource
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system
-from sim.checkpoints import CheckpointError
 from sim.workload.layers import LayerCycles
-from sim.workload.workload import LayerKind, Pass, Workload, of_checkpoint, of_zoo, run_pass
-from sim.workload.zoo import find_model, unknown_model
+from sim.workload.workload import LayerKind, Pass, Workload, run_pass
 
 OMITTED = (
     "attention, norms, embedding and output head; of the energy also memory, wires and clock tree"
@@ -174,7 +172,7 @@ def simulate(
     if clock_ns is None and tech is not None:
         clock_ns, source = clock_of(system, tech), f"cost model, {tech}"
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
-    workload = load_workload(model, i2s_layout, scale)
+    workload = ModelSource.find(model, i2s_layout, scale).workload()
 
     def phase(name: str, tokens: int) -> Phase | None:
         if not tokens:
@@ -216,22 +214,6 @@ def figure_of(result: Simulation) -> Figure:
     cores = f"{result.system.cores} × " if result.system.cores > 1 else ""
     title = f"{result.workload.name} on {cores}{result.system.core.name}"
     return cycles_figure(title, panels)
-
-
-def load_workload(model: str, i2s_layout: str | None = None, scale: str | None = None) -> Workload:
-    """The layers of a model of the zoo, or else of the checkpoint of that path."""
-    found = find_model(model)
-    if found is not None:
-        for option, value in (("--i2s-layout", i2s_layout), ("--scale", scale)):
-            if value is not None:
-                raise ConfigError(f"{option}: is of checkpoints, not of {model}; leave it out")
-        return of_zoo(found)
-    if not Path(model).exists():
-        raise ConfigError(unknown_model(model))
-    try:
-        return of_checkpoint(open_chosen(Path(model), i2s_layout, scale))
-    except CheckpointError as error:
-        raise ConfigError(str(error)) from None
 
 
 def clock_of(system: System, tech: str) -> float:

@@ -15,15 +15,13 @@ import numpy as np
 
 from hwgen.base.errors import ConfigError
 from hwgen.flow.bandwidth import parse
-from hwgen.flow.checkpoint import open_chosen
+from hwgen.flow.checkpoint import ModelSource
 from hwgen.spec.system import load_system
 from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError
-from sim.checkpoints.architecture import Architecture
-from sim.nets.step import GetLayer, Piece, checkpoint_layers, golden_step, random_layers
+from sim.nets.step import Piece, golden_step
 from sim.verilated.runner import CoreModel
 from sim.workload.layers import run_rtl
-from sim.workload.zoo import find_model, unknown_model
 
 Count = Callable[[int, int], None]
 
@@ -85,7 +83,8 @@ def simulate_rtl(
     """
     system = load_system(core)
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
-    name, architecture, layer, source = _layers(model, seed, i2s_layout, scale)
+    opened = ModelSource.find(model, i2s_layout, scale)
+    name, architecture, layer, source = opened.layers(seed)
     status("generating")
     emitted = emit(system.core)
     status("compiling the Verilog")
@@ -138,23 +137,6 @@ def simulate_rtl(
         run_seconds=time.perf_counter() - started,
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
     )
-
-
-def _layers(
-    model: str, seed: int, i2s_layout: str | None, scale: str | None
-) -> tuple[str, Architecture, GetLayer, str]:
-    """Name, sizes, weights, and what these are."""
-    found = find_model(model)
-    if found is not None:
-        random = f"random, seed {seed}"
-        return found.name, found.architecture, random_layers(found.architecture, seed), random
-    if not Path(model).exists():
-        raise ConfigError(unknown_model(model))
-    try:
-        architecture, layer = checkpoint_layers(open_chosen(Path(model), i2s_layout, scale))
-    except CheckpointError as error:
-        raise ConfigError(str(error)) from None
-    return Path(model).name, architecture, layer, model
 
 
 @dataclass(frozen=True)

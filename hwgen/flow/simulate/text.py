@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError
 from hwgen.flow.bandwidth import parse
+from hwgen.flow.checkpoint import ModelSource
 from hwgen.spec.system import System, load_system
 from hwgen.verilog.emit import emit
-from sim.checkpoints import CheckpointError, TernaryLayer
-from sim.nets.decoder import Decoder
+from sim.checkpoints import TernaryLayer
 from sim.nets.generation import generate
 from sim.nets.network import Matmul, NetworkValueError
 from sim.nets.vocabulary import PromptError
 from sim.verilated.runner import CoreModel
 from sim.workload.layers import Linear, Plan, Shape, integer_products, run_golden, run_rtl
-from sim.workload.zoo import find_model
 
 ACT_BITS = 8
 """Of the activations of BitNet b1.58."""
@@ -141,15 +140,7 @@ def simulate_text(
         )
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
     status("reading the model")
-    if find_model(str(model)) is not None:
-        raise ConfigError(
-            f"--prompt: should be with a checkpoint, examples/tinylm say, not with {model}, of "
-            "which only shapes are known"
-        )
-    try:
-        decoder = Decoder.load(model)
-    except CheckpointError as error:
-        raise ConfigError(str(error)) from None
+    decoder = ModelSource.find(model).decoder()
 
     def write(meter: _Meter) -> str:
         text = ""

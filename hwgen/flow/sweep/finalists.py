@@ -152,5 +152,5 @@ def emit_best(result: Sweep, progress: Callable[[str], None] = lambda text: None
     outputs = min(core.max_out_features, (core.reuse + 1) * core.tile_m + 1)
     progress("generating")
     folder = generate(file, result.folder / "rtl")
-    layer = f"random:3,{inputs},{outputs}"
+    layer = f"3,{inputs},{outputs}"
     return Built(folder, layer, verify(file, layer=layer, progress=progress))

@@ -54,7 +54,7 @@ def test_estimate_json(hwgen_cli):
 
 @pytest.mark.verilator
 def test_verify_random_json(hwgen_cli):
-    outcome = hwgen_cli("verify", "core.yaml", "--layer", "random:3,20,7", "--seed", "4", "--json")
+    outcome = hwgen_cli("verify", "core.yaml", "--layer", "3,20,7", "--seed", "4", "--json")
     content = json.loads(outcome.out)
     assert outcome.code == 0
     assert content["match"] is True
@@ -66,7 +66,7 @@ def test_verify_random_json(hwgen_cli):
 
 @pytest.mark.verilator
 def test_verify_with_stalls_says_that_its_prediction_is_without(hwgen_cli):
-    layer = ("verify", "core.yaml", "--layer", "random:3,20,7")
+    layer = ("verify", "core.yaml", "--layer", "3,20,7")
     outcome = hwgen_cli(*layer, "--stall", "50")
     assert outcome.code == 0
     said = re.search(r"0 differ; (\d+) cycles, with stalls; 50 predicted without", outcome.out)
@@ -128,7 +128,7 @@ def test_verify_reports_the_first_difference(hwgen_cli, monkeypatch):
         return result
 
     monkeypatch.setattr(golden, "matmul", wrong)
-    outcome = hwgen_cli("verify", "core.yaml", "--layer", "random:3,20,7")
+    outcome = hwgen_cli("verify", "core.yaml", "--layer", "3,20,7")
     assert outcome.code == 1
     line = outcome.err.strip().splitlines()[-1]
     assert line.startswith("hwgen: error: core.yaml: 1 of 21 outputs differ from golden; first: ")
@@ -243,9 +243,9 @@ MISTAKES = {
         "did you mean 'generic'?",
     ),
     "bad layer": (
-        ("verify", "core.yaml", "--layer", "random:1,0,3"),
-        "hwgen: error: --layer: should be random:T,N,M with numbers of at least 1 "
-        "(tokens, inputs, outputs), not 'random:1,0,3'",
+        ("verify", "core.yaml", "--layer", "1,0,3"),
+        "hwgen: error: --layer: should be T,N,M with numbers of at least 1 "
+        "(tokens, inputs, outputs), not '1,0,3'",
     ),
     "bad estimate layer": (
         ("estimate", "core.yaml", "--layer", "1,2"),
@@ -254,19 +254,19 @@ MISTAKES = {
     ),
     "nothing to verify": (
         ("verify", "core.yaml"),
-        "hwgen: error: verify: should have either --layer random:T,N,M or --model FOLDER",
+        "hwgen: error: verify: should have either --layer T,N,M or --model FOLDER",
     ),
     "layer larger than the core": (
-        ("verify", "core.yaml", "--layer", "random:1,513,3"),
+        ("verify", "core.yaml", "--layer", "1,513,3"),
         "hwgen: error: --layer: in_features should be at most the core's max_in_features 512, "
         "not 513; raise max_in_features in the core file",
     ),
     "negative seed": (
-        ("verify", "core.yaml", "--layer", "random:1,2,3", "--seed", "-5"),
+        ("verify", "core.yaml", "--layer", "1,2,3", "--seed", "-5"),
         "hwgen: error: --seed: should be 0 … 2^63 - 1, not -5",
     ),
     "layer beyond memory": (
-        ("verify", "core.yaml", "--layer", "random:99999999999,4,1"),
+        ("verify", "core.yaml", "--layer", "99999999999,4,1"),
         "hwgen: error: --layer: should have at most 1073741824 activations, weights and outputs "
         "each, not 399999999996; give fewer tokens",
     ),
@@ -423,7 +423,7 @@ def test_a_missing_tool_is_named(tmp_path):
     """With an empty PATH there is no compiler."""
     (tmp_path / "core.yaml").write_text(CORE)
     done = subprocess.run(
-        [sys.executable, "-m", "hwgen", "verify", "core.yaml", "--layer", "random:1,1,1"],
+        [sys.executable, "-m", "hwgen", "verify", "core.yaml", "--layer", "1,1,1"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
