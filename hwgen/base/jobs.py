@@ -49,8 +49,8 @@ def workers() -> Iterator[Executor]:
                 yield pool
         except BrokenProcessPool:
             raise HwgenError(
-                "a worker process was killed, perhaps for want of memory; what is done is kept, "
-                "run again to go on"
+                "a worker process was killed, perhaps because memory ran out; finished work "
+                "is kept, run again to resume"
             ) from None
         return
     try:
@@ -70,5 +70,5 @@ def workers() -> Iterator[Executor]:
         except KilledWorker as error:
             raise HwgenError(
                 f"worker after worker died with a job ({error}); what is done is kept, give the "
-                "workers more memory and run again to go on"
+                "workers more memory and run again to resume"
             ) from None

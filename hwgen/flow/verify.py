@@ -42,7 +42,8 @@ class Mismatch:
 class Verification:
     """What was compared, and what came of it. Seconds are wall-clock.
 
-    ``match``: every output equals golden's and, without stalls, the cycle count the formula's.
+    ``match``: every output equals the golden model's and, without stalls, the cycle
+    count equals the formula's.
     ``stall`` is the percentage of cycles in which each stream stalled; ``cycles_predicted`` is
     always that without stalls.
     ``pack_seconds`` turned weights into key beats, ``copy_seconds`` (a part of run_seconds) moved

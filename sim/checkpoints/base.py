@@ -46,7 +46,7 @@ class Scales:
         return float(self.values.max())
 
     def coarsest(self) -> Scales:
-        """The same in the fewest bands of rows and of columns; a 0 takes the value of its band."""
+        """The same scales in the fewest bands of rows and of columns; a 0 takes its band's value."""
         rows = fewest_bands(self.values)
         return Scales(np.ascontiguousarray(fewest_bands(rows.T).T), self.convention)
 
@@ -80,7 +80,7 @@ class TernaryTensor(ABC):
 
     @property
     def name(self) -> str:
-        """Of the layer."""
+        """Scales of the layer."""
         return self.stored.removesuffix(".weight")
 
     @property

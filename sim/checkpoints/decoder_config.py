@@ -27,7 +27,7 @@ class DecoderConfig:
     hidden_act: "relu2" or "silu", of the gate.
     rms_norm_eps: of every norm; above 0.
     rope_theta: base of the rotary frequencies; above 0.
-    tied: the embedding is the matrix of the logits, too.
+    tied: the embedding is also the matrix of the logits.
     max_positions: tokens that a sequence may have, or None for any number.
     """
 
@@ -92,7 +92,7 @@ def _check_heads(file: Path, sizes: Architecture) -> None:
 
 
 def _rope_theta(file: Path, values: dict[str, Any]) -> float:
-    """From ``rope_theta``, or in newer files from ``rope_parameters``; plain rotation only."""
+    """Rotary base: ``rope_theta``, in newer files in ``rope_parameters``; plain rotation only."""
     theta = optional_value(file, values, "rope_theta", float)
     for key in ("rope_scaling", "rope_parameters"):
         rope = optional_value(file, values, key, dict) or {}

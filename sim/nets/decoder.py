@@ -113,7 +113,7 @@ class Decoder:
     ) -> Floats:
         """Logits (T, vocab) float64, finite, of the next T tokens of the cache's sequence.
 
-        Row t scores what follows token t. The cache then holds the T tokens, too; if the pass
+        Row t scores what follows token t. The cache then also holds the T tokens; if the pass
         fails, it is as it was.
 
         token_ids: T of them, at least one, each 0 … vocab_size - 1. ValueError for anything else,

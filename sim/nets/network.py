@@ -31,7 +31,7 @@ TEST_FILE = "test.safetensors"
 
 
 class NetworkValueError(ValueError):
-    """A value that inference cannot go on with: layer, token, index, and the remedy."""
+    """A value with which inference cannot continue: layer, token, index, and the remedy."""
 
 
 Matmul = Callable[[TernaryLayer, NDArray[np.signedinteger]], NDArray[np.int64]]

@@ -1,4 +1,4 @@
-"""One decode step through all ternary layers of a model: golden's, layer by layer.
+"""One decode step through all ternary layers of a model: the golden model, layer by layer.
 
 A token that nobody wrote passes decoder blocks as BitNet b1.58 2B4T has them, at position 0 of an
 empty cache, where attention gives every query the values of its group::
@@ -7,7 +7,7 @@ empty cache, where attention gives every query the values of its group::
     x = x + down(norm(relu2(gate(n)) * up(n)))      n = norm(x)
 
 Weights are a checkpoint's, or random; norms have no learned gains. So each layer's input is what
-golden's layers before it gave, and hardware that computes every layer right computes the step.
+the golden layers before it gave, and hardware that computes every layer right computes the step.
 Only one layer's weights need to be in memory.
 """
 
@@ -30,7 +30,7 @@ from sim.nets.quantise import activations_absmax
 from sim.workload.layers import Linear, Plan, run_golden
 
 ZERO_BYTES = 108
-"""Of 256 byte values, those that stand for weight 0: 42.19 %, as in BitNet b1.58 2B4T (BITCOS,
+"""Byte values of 256 that stand for weight 0: 42.19 %, as in BitNet b1.58 2B4T (BITCOS,
 arXiv 2609.16338, table I)."""
 EPS = 1e-5
 GetLayer = Callable[[int, str], Linear]
@@ -43,7 +43,7 @@ _WEIGHT = np.repeat(
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One layer of the step: its input in the core's type, its weights, and golden's products."""
+    """One layer of the step: its input in the core's type, its weights, and the golden products."""
 
     plan: Plan
     linear: Linear

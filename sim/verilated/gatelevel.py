@@ -78,7 +78,7 @@ class GateModel(CoreModel):
     ) -> tuple[Result, Toggles]:
         """Run ``work`` as `CoreModel.run` does without stalls, and count toggles meanwhile.
 
-        first: cycle after reset at which to begin. cycles: at most so many are counted.
+        first: cycle after reset at which to begin. cycles: most cycles to count.
         ModelError also if the run ends before the first or if nothing was counted.
         """
         with tempfile.TemporaryDirectory(prefix="hwgen-gates-") as folder:

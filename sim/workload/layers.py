@@ -52,7 +52,7 @@ class Part:
     segment: int
 
     def run(self, tokens: int) -> Run:
-        """Its size."""
+        """The run that computes this part, of ``tokens`` tokens."""
         return Run(tokens, self.columns.stop - self.columns.start, self.rows.stop - self.rows.start)
 
 
@@ -103,7 +103,7 @@ class Plan:
 
     @cached_property
     def structure(self) -> Structure:
-        """Of each core."""
+        """Structure of each core."""
         return structure(self.system.core)
 
     @cached_property

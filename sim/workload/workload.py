@@ -27,7 +27,7 @@ class LayerKind:
 
     @property
     def weights(self) -> int:
-        """Of all of them."""
+        """Weights of all layers of this kind."""
         return self.count * self.shape.out_features * self.shape.in_features
 
 
@@ -88,12 +88,12 @@ class Pass:
 
     @cached_property
     def cycles(self) -> int:
-        """Of all layers."""
+        """Cycles of all layers."""
         return sum(kind.count * one.total for kind, one in self.rows)
 
     @cached_property
     def tiles(self) -> int:
-        """Of all layers and cores."""
+        """Tiles of all layers and cores."""
         return sum(kind.count * one.tiles for kind, one in self.rows)
 
     @property

@@ -32,7 +32,7 @@ class Matrix(Strict):
 
     @property
     def weights(self) -> int:
-        """Of all of them."""
+        """Weights of all matrices of this shape."""
         return self.count * self.out_features * self.in_features
 
 

@@ -48,7 +48,7 @@ class Phase:
     energy: Energy | str
 
     def seconds(self, clock_ns: float) -> float:
-        """Of the pass."""
+        """Seconds of the pass."""
         return self.taken.cycles * clock_ns * 1e-9
 
 
@@ -78,7 +78,7 @@ class Simulation:
 
     @property
     def cycles(self) -> int:
-        """Of the whole run."""
+        """Cycles of the whole run."""
         first = 0 if self.prefill is None else self.prefill.taken.cycles
         return first + (0 if self.decode is None else self.decode_tokens * self.decode.taken.cycles)
 

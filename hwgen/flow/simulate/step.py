@@ -30,7 +30,7 @@ Count = Callable[[int, int], None]
 class RtlStep:
     """What was compared, and what came of it. Seconds are wall-clock; the memory is the process's.
 
-    match: every output of every run equals golden's and the cycles the formula's.
+    match: every output of every run equals the golden model's, and the cycles equal the formula's.
     first_mismatch: the layer with the first output that differs, or None.
     """
 
@@ -58,7 +58,7 @@ class RtlStep:
         """Why there is no match."""
         if self.mismatches:
             return (
-                f"{self.mismatches} of {self.outputs} outputs differ from golden's, the first in "
+                f"{self.mismatches} of {self.outputs} outputs differ from the golden model's, the first in "
                 f"{self.first_mismatch}"
             )
         return f"took {self.cycles} cycles, not {self.cycles_predicted}"
@@ -76,7 +76,7 @@ def simulate_rtl(
     progress: Count = lambda done, total: None,
     status: Callable[[str], None] = lambda _: None,
 ) -> RtlStep:
-    """One decode step of ``model`` through every ternary layer, golden's beside the hardware's.
+    """One decode step of ``model`` through every ternary layer, beside the golden model.
 
     model: of the zoo, with random weights of ``seed``, or a checkpoint. Golden goes ahead layer by
     layer; the compiled core follows on all processors, a layer each.

@@ -24,7 +24,7 @@ from sim.verilated.runner import CoreModel
 from sim.workload.layers import Linear, Plan, Shape, integer_products, run_golden, run_rtl
 
 ACT_BITS = 8
-"""Of the activations of BitNet b1.58."""
+"""Bits of the activations of BitNet b1.58."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,8 @@ class _Use:
 class TextRun:
     """What was written, and what it took. Without hardware ``match`` and ``cycles`` are None.
 
-    match: text, every activation and every product equal golden's, and the cycles the formula's.
+    match: text, every activation and every product equal the golden model's, and the cycles
+    equal the formula's.
     cycles, cycles_predicted: of all ternary layers, for prompt and text; the last token is not fed
     back. measured, predicted: cycles of the prompt, then of each token.
     """
@@ -130,7 +131,8 @@ def simulate_text(
     """Continue ``prompt`` by ``tokens`` tokens with the checkpoint in the folder ``model``.
 
     rtl: every linear layer on the Verilated core, what it gives fed forward, and the whole set
-    beside a run of golden's. seed, temperature: of the draw of each token, 0 the likeliest.
+    beside a golden run. seed, temperature: of the draw of each token; temperature 0 takes the
+    likeliest.
     """
     system = load_system(core)
     if system.core.float_number is not None or system.core.number.bits < ACT_BITS:
@@ -179,7 +181,7 @@ def simulate_text(
     status("hardware")
     try:
         result.text = write(hardware)
-    except NetworkValueError:  # Only wrong products get here: golden's did not.
+    except NetworkValueError:  # Only wrong products get here: the golden ones did not.
         result.text = ""
     result.first_mismatch = _first_difference(golden.uses, hardware.uses)
     result.measured = hardware.measured

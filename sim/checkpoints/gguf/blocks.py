@@ -34,7 +34,7 @@ class BlockTensor(TernaryTensor):
 
     @property
     def block_bytes(self) -> int:
-        """Of 256 weights and their scale."""
+        """Bytes of a block: 256 weights and their scale."""
         return _WEIGHT_BYTES[self.format] + SCALE_BYTES
 
     def _blocks(self, first: int, last: int) -> NDArray[np.uint8]:

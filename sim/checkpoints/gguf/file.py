@@ -108,7 +108,7 @@ def _tensor(
 
 
 def _layout_missing(file: Path, header: GgufHeader) -> CheckpointError:
-    """Says, too, which layout the weights fit, if that can be told."""
+    """Also says which layout the weights fit, if that can be told."""
     tensors = []
     for tensor in header.tensors:
         if tensor.type_id == I2_S:

@@ -57,7 +57,7 @@ class GgufTensor:
 
     @property
     def type_name(self) -> str:
-        """As ggml or BitNet call it."""
+        """Name of the tensor type in ggml or in BitNet."""
         return type_name(self.type_id)
 
     def check_room(self, size: int) -> None:

@@ -30,7 +30,7 @@ from sim.checkpoints.base import CheckpointError
 from sim.checkpoints.gguf.i2s import LAYOUTS, I2sLayout, I2sTensor
 
 MARGIN = 10.0
-"""By how much a score must exceed another to say anything."""
+"""Margin by which a score must exceed another to be evidence."""
 MAX_LAYERS = 4
 """Decoder layers that are looked at, spread evenly."""
 _SIDES = ((("gate", "up"), ("down",)), (("o", "down"), ("q", "k", "v", "gate", "up")))
