@@ -232,8 +232,8 @@ class Bench:
     ) -> dict[str, list[int]]:
         """Play ``work`` as queued runs; returns the cycles of each stream's transfers.
 
-        Fails unless every result beat equals the golden model's, in order, ``last`` included, every input beat
-        is taken, nothing more comes, and ``sums`` keeps to the rules in every cycle.
+        Fails unless every result beat equals the golden model's, in order, ``last`` included, every
+        input beat is taken, nothing more comes, and ``sums`` keeps to the rules in every cycle.
         """
         stalls = stalls or Stalls()
         words = self.core.beats(work)
@@ -308,7 +308,7 @@ class Bench:
         return np.where(rows, any_codes, self.normal(operand, shape))
 
     def normal(self, operand: str, shape: tuple[int, int]) -> NDArray:
-        """Like `values`, but codes of normally distributed numbers, of which no short sum overflows."""
+        """Like `values`, but codes of normally distributed numbers: no short sum overflows."""
         if isinstance(self.core.number(operand), Interval):
             return self.values(operand, shape)
         values = self.rng.standard_normal(shape)

@@ -46,7 +46,7 @@ class Scales:
         return float(self.values.max())
 
     def coarsest(self) -> Scales:
-        """The same scales in the fewest bands of rows and of columns; a 0 takes its band's value."""
+        """The same scales in the fewest bands of rows and columns; a 0 takes its band's value."""
         rows = fewest_bands(self.values)
         return Scales(np.ascontiguousarray(fewest_bands(rows.T).T), self.convention)
 

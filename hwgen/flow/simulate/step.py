@@ -58,8 +58,8 @@ class RtlStep:
         """Why there is no match."""
         if self.mismatches:
             return (
-                f"{self.mismatches} of {self.outputs} outputs differ from the golden model's, the first in "
-                f"{self.first_mismatch}"
+                f"{self.mismatches} of {self.outputs} outputs differ from the golden model's, "
+                f"the first in {self.first_mismatch}"
             )
         return f"took {self.cycles} cycles, not {self.cycles_predicted}"
 
