@@ -49,7 +49,7 @@ FLOORS = {
         "fpga",
         "calibrate",
         "judge",
-        "explore",
+        "target explore",
     ),
     "sim": ("golden checkpoints", "verilated", "workload", "nets", "bench"),
 }

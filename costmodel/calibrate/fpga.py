@@ -390,7 +390,7 @@ def _synthesise(rtlil: str, source: str, family: str) -> dict[str, dict[str, int
         f"hierarchy -check -top {TOP}",
         HIDE,
         RELAX,
-        command_of(TOP, family, flatten=False, dsp=False, wide_luts=True),
+        command_of(TOP, family, flatten=False),
         "tee -q -o stat.json stat -json",
     ]
     key = cache_key([FORMAT, *commands], f"{rtlil}\n{source}")

@@ -26,9 +26,10 @@ MERGED = {
     "mux_and": "mux of `fan_in` words (1: no mux) by an index that other logic also decodes, and "
     "its word AND one shared bit, which fits the same LUTs",
     "compress": "`fan_in` signed words of `width` bits reduced to two words with the same sum",
-    "compress_products": "`fan_in` signed products of two words of `width` bits reduced to two words",
-    "mux_and_add": "mux_and as one operand of an adder, whose LUTs hold part of it; the adder itself "
-    "is not counted",
+    "compress_products": "`fan_in` signed products of two words of `width` bits, reduced to two "
+    "words",
+    "mux_and_add": "mux_and as one operand of an adder, whose LUTs hold part of it; the adder "
+    "itself is not counted",
     "fetch_mux_xor_add": "fetch_mux_xor of at most MOST_ADDED words as the right operand of "
     "adder_carry, whose LUTs hold part of it; the adder itself is not counted",
 }

@@ -58,7 +58,9 @@ class FpgaTechnology(Strict):
     method: Annotated[str, Field(description="how units were measured")]
     corrections: Annotated[
         dict[str, Corrections],
-        Field(description="resource to its factors; a resource that is right without them has none"),
+        Field(
+            description="resource to its factors; a resource that is right without them has none"
+        ),
     ] = Field(default_factory=dict)
     delays: Annotated[
         FpgaDelays | None, Field(description="null: no core was placed and routed")

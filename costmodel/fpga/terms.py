@@ -130,7 +130,7 @@ def _slowest(stages: list[Terms]) -> Terms:
 
 
 def _select(words: int) -> float:
-    """Levels of a multiplexer: each takes two bits of the index, some in multiplexers behind LUTs."""
+    """Levels of a multiplexer: each takes two bits of the index, some of them behind LUTs."""
     return max(1.0, math.log2(max(words, 1)) / 2 + 0.5)
 
 

@@ -9,14 +9,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from costmodel.catalog import FAMILIES
-from costmodel.cells.delay import NoDelaysError, core_clock
-from costmodel.cells.energy import core_energy, cycles_per_tile, work_fj
+from costmodel.cells.delay import NoDelaysError
+from costmodel.cells.energy import cycles_per_tile, work_fj
 from costmodel.cells.energy_data import ACTIVITIES, ActivityClass
-from costmodel.cells.technology import UncalibratedError, load_technology
+from costmodel.cells.technology import UncalibratedError
 from costmodel.explore.plots import cycles_figure, picture
-from costmodel.fpga.clock import NoFmaxError, core_fmax
-from costmodel.fpga.resources import load_fpga
+from costmodel.target.choice import find_target
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import check_figure, write_atomically
 from hwgen.flow.bandwidth import parse
@@ -24,6 +22,7 @@ from hwgen.flow.checkpoint import open_chosen
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system
 from sim.checkpoints import CheckpointError
+from sim.nets.packaged import checkpoint_path
 from sim.workload.layers import LayerCycles
 from sim.workload.workload import LayerKind, Pass, Workload, of_checkpoint, of_zoo, run_pass
 from sim.workload.zoo import find_model, unknown_model
@@ -219,30 +218,26 @@ def figure_of(result: Simulation) -> Figure:
 
 
 def load_workload(model: str, i2s_layout: str | None = None, scale: str | None = None) -> Workload:
-    """The layers of a model of the zoo, or else of the checkpoint of that path."""
-    found = find_model(model)
-    if found is not None:
+    """The layers of a model of the zoo, of a packaged checkpoint, or of that of a path."""
+    published = find_model(model)
+    if published is not None:
         for option, value in (("--i2s-layout", i2s_layout), ("--scale", scale)):
             if value is not None:
                 raise ConfigError(f"{option}: is of checkpoints, not of {model}; leave it out")
-        return of_zoo(found)
-    if not Path(model).exists():
+        return of_zoo(published)
+    if not checkpoint_path(model).exists():
         raise ConfigError(unknown_model(model))
     try:
-        return of_checkpoint(open_chosen(Path(model), i2s_layout, scale))
+        return of_checkpoint(open_chosen(model, i2s_layout, scale))
     except CheckpointError as error:
         raise ConfigError(str(error)) from None
 
 
 def clock_of(system: System, tech: str) -> float:
     """Period in ns that the cost model predicts; ConfigError where it cannot."""
-    spec = structure(system.core)
     try:
-        if tech in FAMILIES:
-            return 1000 / core_fmax(spec, load_fpga(tech).delays, tech).mhz
-        technology = load_technology(tech)
-        return core_clock(spec, technology.delays, technology.name).period_ns
-    except (NoDelaysError, NoFmaxError) as error:
+        return find_target(tech).clock(structure(system.core)).period_ns
+    except NoDelaysError as error:
         raise ConfigError(f"--tech: {error}; give --clock-ns") from None
 
 
@@ -252,16 +247,14 @@ def energy_of(
     """Energy for a token of a pass, or why there is none. Every core's clock always runs."""
     if tech is None or clock_ns is None:
         return "no technology given"
-    if tech in FAMILIES:
-        return f"{tech}: an FPGA has no calibrated energies"
     spec, cycles = structure(system.core), system.cores * taken.cycles
     try:
-        found = core_energy(spec, load_technology(tech), activity)
+        core = find_target(tech).energy(spec, activity)
     except UncalibratedError as error:
         return str(error)
-    leakage = found.leakage_mw * cycles * clock_ns  # 1 mW for 1 ns is 1 pJ.
+    leakage = core.leakage_mw * cycles * clock_ns  # 1 mW for 1 ns is 1 pJ.
     work = work_fj(
-        taken.tiles, cycles, cycles_per_tile(spec), found.fj_per_tile, found.clock_fj_per_cycle
+        taken.tiles, cycles, cycles_per_tile(spec), core.fj_per_tile, core.clock_fj_per_cycle
     )
     total = work * 1e-3 + leakage
     return Energy(total / taken.tokens, leakage / taken.tokens)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hwgen.flow.calibrate.cells import as_yaml
 from typer.testing import CliRunner
 
 from costmodel.cells.energy import (
@@ -36,7 +37,6 @@ from costmodel.synth.libraries import find_library
 from hwgen.base.errors import ConfigError
 from hwgen.cli import app
 from hwgen.flow.calibrate import cell_samples as holdout
-from hwgen.flow.calibrate.cells import as_yaml
 from hwgen.flow.calibrate.energy import simulate_samples
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.primitive import Primitive

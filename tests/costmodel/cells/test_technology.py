@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from hwgen.flow.calibrate.cells import as_yaml, calibrate
 
 from costmodel.calibrate import areas as calibration
 from costmodel.calibrate.areas import GRIDS, measure, verilog
@@ -22,7 +23,6 @@ from costmodel.synth.yosys import GENERIC_LIBERTY
 from hwgen.base.errors import ConfigError
 from hwgen.base.yamlfile import load, validate
 from hwgen.flow.calibrate import cell_samples as holdout
-from hwgen.flow.calibrate.cells import as_yaml, calibrate
 from hwgen.spec.primitive import KINDS, Primitive
 
 TABLE = TableArea(by="fan_in", sizes=[1, 5], widths=[2, 4], areas=[[3.0, 7.0], [11.0, 31.0]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from hwgen.flow.calibrate.fpga import as_yaml
 
 from costmodel.calibrate.fpga import FPGA_GRIDS, fit_unit, measure, unit_verilog
 from costmodel.catalog import FAMILIES
@@ -31,7 +32,6 @@ from costmodel.judge.cell_records import TRAINING, results_file
 from costmodel.judge.fpga_records import corrected
 from costmodel.synth.fpga import resources as fpgacost
 from hwgen.base.errors import ConfigError
-from hwgen.flow.calibrate.fpga import as_yaml
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.primitive import KINDS, Primitive
 from hwgen.spec.structure import structure

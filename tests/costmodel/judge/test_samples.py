@@ -8,6 +8,7 @@ from io import StringIO
 
 import pandas as pd
 import pytest
+from hwgen.flow.calibrate.cell_samples import synthesise_samples
 
 from costmodel.catalog import FAMILIES, PACKAGED
 from costmodel.cells.technology import load_technology
@@ -20,7 +21,6 @@ from costmodel.synth.libraries import find_library
 from hwgen.base.errors import ConfigError
 from hwgen.flow.calibrate import cell_samples as holdout
 from hwgen.flow.calibrate import fpga_samples as fpga_holdout
-from hwgen.flow.calibrate.cell_samples import synthesise_samples
 from hwgen.flow.calibrate.validate import validate
 from hwgen.spec.structure import structure
 

@@ -8,9 +8,9 @@ import signal
 import time
 from pathlib import Path
 
+import hwgen.flow.calibrate.cell_samples as holdout
 import pytest
 
-import hwgen.flow.calibrate.cell_samples as holdout
 from costmodel.judge.samples import load_samples
 from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.base.jobs import executor, workers

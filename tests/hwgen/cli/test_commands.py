@@ -27,7 +27,7 @@ from sim.checkpoints import pack_rows
 from tests.conftest import CORE
 from tests.support import ROOT
 
-DIGITS = ROOT / "examples" / "digits"
+DIGITS = CHECKPOINTS["digits"]
 
 
 def test_generate_writes_both_files_and_prints_the_folder(hwgen_cli):

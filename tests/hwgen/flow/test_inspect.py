@@ -22,7 +22,7 @@ from tests.support.checkpoint_files import (
     write_tq,
 )
 
-DIGITS = ROOT / "examples" / "digits"
+DIGITS = CHECKPOINTS["digits"]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from sim.nets.network import (
 )
 from tests.support import ROOT
 
-DIGITS = ROOT / "examples" / "digits"
+DIGITS = CHECKPOINTS["digits"]
 
 
 def layer(name, weights, scale=1.0, convention="multiply"):

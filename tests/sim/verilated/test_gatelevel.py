@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hwgen.flow.synth.components import BUILD, component
 
 from costmodel.synth.libraries import find_library
 from hwgen.base.errors import ConfigError
 from hwgen.flow.calibrate.gates import GateError, activity_of, gates, measure, random_work
-from hwgen.flow.synth.components import BUILD, component
 from hwgen.spec.config import CoreConfig
 from sim.verilated.gatelevel import GateModel, verilog
 from sim.verilated.model import ModelError

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 import yaml
+from hwgen.flow.calibrate.fpga_samples import place_sample, synthesise_samples, validate
 from typer.testing import CliRunner
 
 from costmodel.catalog import FAMILIES
@@ -17,7 +18,6 @@ from hwgen.base.errors import ConfigError
 from hwgen.cli import app
 from hwgen.flow.calibrate import cell_samples as holdout
 from hwgen.flow.calibrate import fpga_samples as fpga_holdout
-from hwgen.flow.calibrate.fpga_samples import place_sample, synthesise_samples, validate
 from hwgen.spec.structure import structure
 
 CORE = {"kind": "lut", "mu": 2, "tables": 2, "ports": 2, "reuse": 2}

@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hwgen.flow.estimate.cells import estimate
 
 from costmodel.cells.technology import load_technology
 from hwgen.base.errors import ConfigError
-from hwgen.flow.estimate.cells import estimate
 from hwgen.flow.simulate.closed import bits_per_cycle, draw, simulate
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system

@@ -6,12 +6,12 @@ import json
 
 import pandas as pd
 import pytest
+from hwgen.flow.calibrate.cell_samples import synthesise_core
 
 import hwgen.flow.sweep.finalists as flow
 from costmodel.cells.area import core_area
 from costmodel.cells.technology import load_technology
 from hwgen.base.errors import ConfigError
-from hwgen.flow.calibrate.cell_samples import synthesise_core
 from hwgen.flow.sweep.finalists import emit_best, spread, synthesise_front
 from hwgen.flow.sweep.run import sweep
 from hwgen.spec.config import load_core

@@ -6,6 +6,10 @@ import json
 
 import pytest
 import yaml
+from hwgen.flow.synth.cells import CellReport
+from hwgen.flow.synth.components import BUILD, component, modules
+from hwgen.flow.synth.fpga import FpgaReport
+from hwgen.flow.synth.run import synth
 from typer.testing import CliRunner
 
 from costmodel.cells.area import core_area
@@ -16,10 +20,6 @@ from hwgen.base.errors import ConfigError
 from hwgen.cli import app
 from hwgen.flow.doctor import _technologies
 from hwgen.flow.synth import run as flow
-from hwgen.flow.synth.cells import CellReport
-from hwgen.flow.synth.components import BUILD, component, modules
-from hwgen.flow.synth.fpga import FpgaReport
-from hwgen.flow.synth.run import synth
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import COMPONENTS, structure
 from hwgen.verilog.emit import emit
