@@ -80,9 +80,13 @@ def family_names() -> list[str]:
 
 def load_family(name: str) -> Family:
     """One FPGA family; ConfigError for an unknown name or a faulty file."""
-    names = family_names()
-    if name not in names:
-        raise ConfigError(f"family: should be {' or '.join(names)}, not {name!r}")
+    if name in library_names():
+        raise ConfigError(
+            f"technology: should be an FPGA family, not {name!r}; take one of "
+            f"{', '.join(family_names())}"
+        )
+    if name not in family_names():
+        raise unknown_technology(name)
     return read_data(Family, data_file(f"families/{name}.yaml"))
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from costmodel.catalog import family_names, load_costs, unknown_technology
+from costmodel.catalog import load_costs, load_family
 from costmodel.cells.corrections import GROUPS
 from costmodel.cells.technology import Corrections, LinearArea, TableArea, UncalibratedError
 from costmodel.fit.residual import Residual
@@ -157,6 +157,5 @@ def load_fpga(family: str) -> FpgaTechnology:
 
     ConfigError for an unknown name, without unit costs, or for a faulty file.
     """
-    if family not in family_names():
-        raise unknown_technology(family)
+    load_family(family)
     return load_costs(FpgaTechnology, family)

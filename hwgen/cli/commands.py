@@ -181,7 +181,7 @@ def verify(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="digits, or a checkpoint folder with ternary layers and test images"),
+        typer.Option(help="checkpoint folder with ternary layers and test images, or digits"),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="random seed of the layer and of the registers at start")
@@ -195,9 +195,11 @@ def verify(
     bit for bit."""
     from hwgen.cli.tables.verify import mismatch_text, verify_text
     from hwgen.flow.verify import verify as run
+    from sim.nets.packaged import checkpoint_path
 
+    folder = None if model is None else checkpoint_path(model)
     with status("generating") as progress:
-        result = run(core, layer=layer, model=model, seed=seed, stall=stall, progress=progress)
+        result = run(core, layer=layer, model=folder, seed=seed, stall=stall, progress=progress)
     if as_json:
         print_json(result.as_json())
     else:
@@ -234,9 +236,10 @@ def inspect(
     """Read and check a checkpoint: shape, format, scale and zeros of every ternary tensor."""
     from hwgen.cli.tables.inspect import inspect_tables
     from hwgen.flow.inspect import inspect as run
+    from sim.nets.packaged import checkpoint_path
 
     with counted("reading tensors") as progress:
-        result = run(checkpoint, i2s_layout, scale, progress)
+        result = run(checkpoint_path(checkpoint), i2s_layout, scale, progress)
     if as_json:
         print_json(result.as_json())
     else:

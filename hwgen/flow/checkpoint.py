@@ -12,19 +12,14 @@ from sim.checkpoints import (
     ScaleConvention,
     open_checkpoint,
 )
-from sim.nets.packaged import checkpoint_path
 
 _Choice = TypeVar("_Choice", bound=str)
 
 
-def open_chosen(name: str | Path, i2s_layout: str | None, scale: str | None) -> Checkpoint:
-    """Open a checkpoint, a packaged one by its name, as the options say.
-
-    Raises ConfigError for an illegal option, CheckpointError.
-    """
+def open_chosen(path: Path, i2s_layout: str | None, scale: str | None) -> Checkpoint:
+    """Open a checkpoint as the options say; ConfigError for an illegal one, CheckpointError."""
     layout = legal_choice("--i2s-layout", i2s_layout, get_args(I2sLayout))
-    convention = legal_choice("--scale", scale, get_args(ScaleConvention))
-    return open_checkpoint(checkpoint_path(name), layout, convention)
+    return open_checkpoint(path, layout, legal_choice("--scale", scale, get_args(ScaleConvention)))
 
 
 def legal_choice(option: str, value: str | None, legal: tuple[_Choice, ...]) -> _Choice | None:

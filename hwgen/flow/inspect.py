@@ -16,7 +16,6 @@ from sim.checkpoints import (
     TensorReport,
     examine,
 )
-from sim.nets.packaged import checkpoint_path
 
 Count = Callable[[int, int], None]
 
@@ -65,15 +64,12 @@ class Inspection:
 
 
 def inspect(
-    path: str | Path,
+    path: Path,
     i2s_layout: str | None = None,
     scale: str | None = None,
     progress: Count = lambda done, total: None,
 ) -> Inspection:
-    """Read a whole checkpoint, some rows at a time; ConfigError for what is wrong with it.
-
-    path: of the checkpoint, or the name of a packaged one.
-    """
+    """Read a checkpoint whole, some rows at a time; ConfigError for what is wrong with it."""
     layout = legal_choice("--i2s-layout", i2s_layout, get_args(I2sLayout))
     try:
         checkpoint = open_chosen(path, i2s_layout, scale)
@@ -95,4 +91,4 @@ def inspect(
             f"{path}: the weights do not tell whether I2_S layout {layout!r} is right"
             + (f" (scores: {fit.text()})" if fit is not None else "")
         )
-    return Inspection(checkpoint_path(path), tuple(reports), checkpoint.others, tuple(warnings))
+    return Inspection(path, tuple(reports), checkpoint.others, tuple(warnings))

@@ -19,7 +19,6 @@ from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError, TernaryLayer
 from sim.golden import fixed as golden_fixed
 from sim.nets.network import Network, NetworkValueError, accuracy, read_test_set
-from sim.nets.packaged import checkpoint_path
 from sim.verilated.runner import CoreModel, Result, Stalls, Work
 from sim.workload.cycles import Run, total_cycles
 from sim.workload.reference import reference
@@ -125,7 +124,7 @@ def verify(
     core: Path,
     *,
     layer: str | None = None,
-    model: str | Path | None = None,
+    model: Path | None = None,
     seed: int = 0,
     stall: int = 0,
     progress: Progress = lambda _: None,
@@ -133,10 +132,9 @@ def verify(
     """Run a random layer (``layer``: "random:T,N,M") or a checkpoint's on the core in ``core``.
 
     A random layer has activations and weights over their whole range (for kind multiplier
-    weights of the activation's type). A checkpoint folder (``model``: its path, or the name of a
-    packaged one) has ternary layers and test images, whose classification by the core's own outputs
-    gives the accuracy. With ``stall`` every stream stalls in that percentage of cycles, and cycles
-    are not compared.
+    weights of the activation's type). A checkpoint folder has ternary layers and test images,
+    whose classification by the core's own outputs gives the accuracy. With ``stall`` every stream
+    stalls in that percentage of cycles, and cycles are not compared.
     """
     if (layer is None) == (model is None):
         raise ConfigError("verify: should have either --layer random:T,N,M or --model FOLDER")
@@ -148,7 +146,7 @@ def verify(
     if layer is not None:
         return _verify_random(config, layer, seed, stall, progress)
     assert model is not None
-    return _verify_model(config, checkpoint_path(model), seed, stall, progress)
+    return _verify_model(config, model, seed, stall, progress)
 
 
 def _verify_random(

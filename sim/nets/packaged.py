@@ -13,6 +13,6 @@ images; ``examples/digits/train.py`` of the project trains it.
 """
 
 
-def checkpoint_path(name: str | Path) -> Path:
-    """The folder of a packaged checkpoint, or else ``name`` as a path."""
-    return CHECKPOINTS.get(name, Path(name)) if isinstance(name, str) else name
+def checkpoint_path(name: str) -> Path:
+    """The folder of the packaged checkpoint of that name, or else ``name`` as a path."""
+    return CHECKPOINTS.get(name, Path(name))

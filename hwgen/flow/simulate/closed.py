@@ -22,7 +22,6 @@ from hwgen.flow.checkpoint import open_chosen
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system
 from sim.checkpoints import CheckpointError
-from sim.nets.packaged import checkpoint_path
 from sim.workload.layers import LayerCycles
 from sim.workload.workload import LayerKind, Pass, Workload, of_checkpoint, of_zoo, run_pass
 from sim.workload.zoo import find_model, unknown_model
@@ -218,17 +217,17 @@ def figure_of(result: Simulation) -> Figure:
 
 
 def load_workload(model: str, i2s_layout: str | None = None, scale: str | None = None) -> Workload:
-    """The layers of a model of the zoo, of a packaged checkpoint, or of that of a path."""
-    published = find_model(model)
-    if published is not None:
+    """The layers of a model of the zoo, or else of the checkpoint of that path."""
+    found = find_model(model)
+    if found is not None:
         for option, value in (("--i2s-layout", i2s_layout), ("--scale", scale)):
             if value is not None:
                 raise ConfigError(f"{option}: is of checkpoints, not of {model}; leave it out")
-        return of_zoo(published)
-    if not checkpoint_path(model).exists():
+        return of_zoo(found)
+    if not Path(model).exists():
         raise ConfigError(unknown_model(model))
     try:
-        return of_checkpoint(open_chosen(model, i2s_layout, scale))
+        return of_checkpoint(open_chosen(Path(model), i2s_layout, scale))
     except CheckpointError as error:
         raise ConfigError(str(error)) from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hwgen.flow.calibrate.cells import generated
 from pydantic import ValidationError
 
 from costmodel.calibrate.delays import PROBES, _measure
@@ -18,6 +17,7 @@ from costmodel.judge.cell_records import corrected
 from costmodel.judge.samples import load_samples
 from costmodel.synth.libraries import find_library
 from hwgen.base.errors import ConfigError
+from hwgen.flow.calibrate.units import generated
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import structure
 

@@ -22,7 +22,7 @@ from sim.nets.network import (
     golden_matmul,
     read_test_set,
 )
-from tests.support import ROOT
+from sim.nets.packaged import CHECKPOINTS
 
 DIGITS = CHECKPOINTS["digits"]
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hwgen.flow.synth.components import BUILD, component
 
 from costmodel.synth.libraries import find_library
+from costmodel.target.report import BUILD, component
 from hwgen.base.errors import ConfigError
 from hwgen.flow.calibrate.gates import GateError, activity_of, gates, measure, random_work
 from hwgen.spec.config import CoreConfig

@@ -6,7 +6,6 @@ import json
 
 import pandas as pd
 import pytest
-from hwgen.flow.calibrate.cell_samples import synthesise_core
 
 import hwgen.flow.sweep.finalists as flow
 from costmodel.cells.area import core_area
@@ -14,6 +13,7 @@ from costmodel.cells.technology import load_technology
 from hwgen.base.errors import ConfigError
 from hwgen.flow.sweep.finalists import emit_best, spread, synthesise_front
 from hwgen.flow.sweep.run import sweep
+from hwgen.flow.synth import synthesise_core
 from hwgen.spec.config import load_core
 from hwgen.spec.structure import structure
 
