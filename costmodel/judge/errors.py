@@ -28,8 +28,8 @@ class Errors(NamedTuple):
 def judge(table: pd.DataFrame, quantity: str) -> list[Errors]:
     """Errors of each group in the table's order, and of all groups together as "all".
 
-    table: columns name, group, predicted_<quantity>, synthesised_<quantity>; rows without either
-    number are an error (ValueError), as nothing may be left out silently.
+    table: columns name, group, predicted_<quantity>, synthesised_<quantity>. A row without either
+        number is a ValueError, as nothing may be left out silently.
     """
     predicted, synthesised = (
         table[f"{which}_{quantity}"].to_numpy(float) for which in ("predicted", "synthesised")

@@ -52,7 +52,7 @@ class FpgaReport(Report):
     def note(self) -> str:
         family = load_family(self.technology)
         return (
-            f"LUTs of up to {family.lut_inputs} inputs, products made of them, too; "
+            f"LUTs of up to {family.lut_inputs} inputs, which also form the products; "
             f"carry: {family.carry_cells}; "
             f"components: {self.apart.script}; total: {self.flat.script}"
             + (f"; {self.why}" if self.why else "")
