@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:  # Pandas takes a third of a second, which a prediction does not need.
+    import pandas as pd
 
 WORST = 5
 
@@ -47,6 +49,8 @@ def judge(table: pd.DataFrame, quantity: str) -> list[Errors]:
 def _errors(
     group: str, names: np.ndarray, predicted: np.ndarray, synthesised: np.ndarray
 ) -> Errors:
+    import pandas as pd
+
     error = predicted / synthesised - 1
     order = np.argsort(-np.abs(error), kind="stable")[:WORST]
     ranks = [pd.Series(values).rank() for values in (predicted, synthesised)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from costmodel.judge.errors import Errors, judge
+
+if TYPE_CHECKING:  # Pandas takes a third of a second, which a prediction does not need.
+    import pandas as pd
 
 TITLES = {
     "delay": "clock period",

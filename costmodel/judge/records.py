@@ -14,14 +14,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from costmodel.catalog import data_destination, data_file, own_folder
 from costmodel.judge.samples import Group, Sample, load_samples
 from hwgen.base.files import write_atomically
 from hwgen.spec.structure import Structure, structure
+
+if TYPE_CHECKING:  # Pandas takes a third of a second, which a prediction does not need.
+    import pandas as pd
 
 HOLDOUT: tuple[Group, ...] = ("inside", "outside", "large")
 TRAINING: tuple[Group, ...] = ("train",)
@@ -73,6 +74,8 @@ class Record(ABC):
 
     def rows(self) -> Rows:
         """What was measured so far."""
+        import pandas as pd
+
         if not self.path.exists():
             return {}
         rows: Rows = {}
@@ -95,6 +98,8 @@ class Record(ABC):
 
     def table(self, rows: Rows) -> pd.DataFrame:
         """All lines of the measured cores, in the order of the drawn list."""
+        import pandas as pd
+
         return pd.DataFrame(
             [
                 {
