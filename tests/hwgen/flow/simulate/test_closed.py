@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from costmodel.cells.technology import load_technology
 from hwgen.base.errors import ConfigError
-from hwgen.flow.bandwidth import parse as bits_per_cycle
 from hwgen.flow.estimate import estimate
 from hwgen.flow.simulate.closed import draw, simulate
 from hwgen.spec.structure import structure
@@ -113,19 +110,6 @@ def test_what_binds_is_the_slower_of_weights_and_tiles(core):
     assert sum(one["count"] * one["cycles"] for one in layers) == scarce["cycles"]
     for one in layers:
         assert sum(one["cycles_by_cause"].values()) == pytest.approx(one["cycles"])
-
-
-def test_bandwidth_has_a_unit():
-    assert bits_per_cycle("512 bits/cycle", None) == 512
-    assert bits_per_cycle("0.5bit/cycle", None) == Fraction(1, 2)
-    assert bits_per_cycle("25.6 GB/s", 1.25) == 256
-    for wrong in ("512", "0 GB/s", "-1 GB/s", "1 GiB/s", "1e3 bits/cycle", ""):
-        with pytest.raises(ConfigError, match=re.escape(f"not {wrong!r}")):
-            bits_per_cycle(wrong, 1.0)
-    with pytest.raises(ConfigError, match="in GB/s needs a clock"):
-        bits_per_cycle("1 GB/s", None)
-    with pytest.raises(ConfigError, match="give more"):
-        bits_per_cycle("0.00001 GB/s", 1.0)
 
 
 def test_systems_are_read_beside_their_core(core):
