@@ -80,13 +80,13 @@ def family_names() -> list[str]:
 
 def load_family(name: str) -> Family:
     """One FPGA family; ConfigError for an unknown name or a faulty file."""
-    if name in library_names():
+    families = family_names()
+    if name not in families:
+        if name not in library_names():
+            raise unknown_technology(name)
         raise ConfigError(
-            f"technology: should be an FPGA family, not {name!r}; take one of "
-            f"{', '.join(family_names())}"
+            f"technology: should be an FPGA family, not {name!r}; take one of {', '.join(families)}"
         )
-    if name not in family_names():
-        raise unknown_technology(name)
     return read_data(Family, data_file(f"families/{name}.yaml"))
 
 
