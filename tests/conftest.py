@@ -71,3 +71,20 @@ def damaged_emit(monkeypatch):
         monkeypatch.setattr(module, "emit", emit_wrong)
 
     return damage
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch) -> Path:
+    """A user's data folder, empty: what calibration writes goes there."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("HWGEN_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture
+def no_records(tmp_path, monkeypatch) -> Path:
+    """A folder of records, empty, in the place of the package's and of the user's."""
+    folder = tmp_path / "records"
+    for name in ("data_file", "data_destination"):
+        monkeypatch.setattr(f"costmodel.judge.records.{name}", lambda place: folder / place)
+    return folder

@@ -26,7 +26,7 @@ from hwgen.spec.number import FLOATS, MAX_FIXED_BITS, FloatFormat
 from hwgen.spec.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
 
 LINEAR_TOLERANCE = 0.03
-"""A line in the width is kept if it is within this of every measured size; else a table is."""
+"""A line in the width is kept if it is within this of every measured size; otherwise a table."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the kind just measured, the measurements done, and their number."""
@@ -35,8 +35,9 @@ Progress = Callable[[str, int, int], None]
 class Grid(NamedTuple):
     """Sizes at which one kind is measured.
 
-    ``sizes`` × ``widths`` are fitted; ``check_sizes`` × ``check_widths`` are measured to learn the
-    error elsewhere. Sizes are those of the axis ``by``; a multiplier's width follows from its size.
+    ``sizes`` × ``widths`` are fitted; ``check_sizes`` × ``check_widths`` are measured to find the
+    error at other sizes. Sizes are those of the axis ``by``; a multiplier's width follows from its
+    size.
     """
 
     method: str
@@ -167,21 +168,23 @@ def calibrate(
     """Measure every kind of primitive by synthesis and fit its area.
 
     Combinational kinds are measured without registers, registers with their enable and reset logic,
-    everything as the generator writes it. Two forms: ``constant + per_bit · width`` where that is
-    within 3 % of every measured width (rows of gates and flip-flops, comparators), else a table of
-    measured areas, linear between its knots. Tables are needed by adders (the first bits are
-    cheaper than the rest), multipliers (a parabola is up to 6 % off), clamps, and multiplexers,
-    which in the width are straight lines from 4 bits on (one decoder plus so much per bit) but not
-    in the number of entries. Sizes above the last knot follow the last slope: fetch multiplexers
-    above 364 entries, multiplexers above 128, adders above 48 bits, multipliers above 16 bits.
-    Where a larger primitive measured smaller, a table takes the middle, so that area never falls.
+    and everything as the generator writes it. There are two forms: ``constant + per_bit · width``
+    where that is within 3 % of every measured width (rows of gates and flip-flops, comparators),
+    otherwise a table of measured areas, linear between its knots. Tables are needed by adders (the
+    first bits are cheaper than the rest), multipliers (a parabola is up to 6 % off), clamps, and
+    multiplexers, whose area is linear in the width from 4 bits on (one decoder, and a constant for
+    each bit) but not in the number of entries. Sizes above the last knot follow the last slope:
+    fetch multiplexers above 364 entries, multiplexers above 128, adders above 48 bits, multipliers
+    above 16 bits. Where a larger primitive measured smaller, a table takes the mean, so that area
+    never falls.
 
-    The residual compares with all measured widths for a line; for a table with the measured sizes
-    that are none of its knots, some of them beyond the last, and with the knots that were moved.
-    It is 0 for multipliers, whose table holds every legal size.
+    The residual of a line is over all measured widths. That of a table is over the measured sizes
+    that are not knots, some of them beyond the last, and over the knots that were moved; it is 0
+    for multipliers, whose table holds every legal size.
 
-    Deterministic for the same Liberty files and tool version. Minutes, on all processors; results
-    are kept in the cache folder, so an interrupted calibration goes on where it stopped.
+    The result is the same for the same Liberty files and tool version. Calibration takes minutes on
+    all processors; measurements are kept in the cache folder, so that an interrupted one resumes
+    where it stopped.
     ``generated``, a function of a module, supplies the units too large to be written here. Raises
     SynthesisError.
     """
@@ -190,15 +193,17 @@ def calibrate(
         kind: list(dict.fromkeys(knots[kind] + _checks(kind, grid))) for kind, grid in GRIDS.items()
     }
     wanted = [primitive for primitives in points.values() for primitive in primitives]
-    found: dict[Primitive, float] = {}
+    measured: dict[Primitive, float] = {}
     with workers() as pool:
         work = partial(measure, library=library, generated=generated)
         for primitive, area in zip(wanted, pool.map(work, wanted, chunksize=4), strict=True):
-            found[primitive] = area
+            measured[primitive] = area
             if progress is not None:
-                progress(primitive.kind, len(found), len(wanted))
+                progress(primitive.kind, len(measured), len(wanted))
     costs = {
-        kind: _fit(grid, knots[kind], {primitive: found[primitive] for primitive in points[kind]})
+        kind: _fit(
+            grid, knots[kind], {primitive: measured[primitive] for primitive in points[kind]}
+        )
         for kind, grid in GRIDS.items()
     }
     return Technology(
@@ -227,7 +232,7 @@ def measure(
 
 
 def verilog(primitive: Primitive) -> list[str]:
-    """Modules ``top`` that hold nothing but ``primitive``; one for each form that it stands for.
+    """Modules ``top`` that contain only ``primitive``; one for each form that it stands for.
 
     Raises ValueError for a kind that cannot be measured.
     """
@@ -341,12 +346,12 @@ def _fit(grid: Grid, knots: list[Primitive], measured: dict[Primitive, float]) -
 def _line(measured: dict[Primitive, float]) -> LinearArea:
     """Least squares of the relative error; through the origin where only one width is legal."""
     if len(measured) == 1:
-        ((only, found),) = measured.items()
-        return LinearArea(constant=0.0, per_bit=found / only.width)
+        ((only, area),) = measured.items()
+        return LinearArea(constant=0.0, per_bit=area / only.width)
     width = np.array([primitive.width for primitive in measured], dtype=float)
-    area = np.array(list(measured.values()))
-    terms = np.stack([1 / area, width / area], axis=1)
-    constant, per_bit = np.linalg.lstsq(terms, np.ones(len(area)), rcond=None)[0]
+    areas = np.array(list(measured.values()))
+    terms = np.stack([1 / areas, width / areas], axis=1)
+    constant, per_bit = np.linalg.lstsq(terms, np.ones(len(areas)), rcond=None)[0]
     return LinearArea(constant=round(float(constant), 4) + 0.0, per_bit=round(float(per_bit), 4))
 
 

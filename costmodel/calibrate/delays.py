@@ -22,18 +22,18 @@ Progress = Callable[[str, int, int], None]
 
 
 class Probe(NamedTuple):
-    """What is measured for one kind of element at some sizes."""
+    """How one kind of element is measured, and at which sizes."""
 
     method: str
     sizes: tuple[int, ...]
     module: Callable[[int], Primitive | str]
     """A primitive that is that element, or Verilog of a module ``top``."""
     less: Callable[[int], Primitive | str] | None = None
-    """What is in the module but is not the element; its delay is subtracted."""
+    """The part of the module that is not the element; its delay is subtracted."""
     share: int = 1
-    """Elements on the module's path."""
+    """Number of elements on the module's path."""
     rises: bool = True
-    """More of it is slower; a larger one that was measured faster is then evened out."""
+    """Whether a larger element is slower; one that was measured faster is then evened out."""
 
 
 def unit_delays(
@@ -47,13 +47,13 @@ def unit_delays(
     if library.info.conditions is None:
         return None
     points = [(kind, size) for kind, probe in PROBES.items() for size in probe.sizes]
-    found: dict[str, list[float]] = {kind: [] for kind in PROBES}
+    measured: dict[str, list[float]] = {kind: [] for kind in PROBES}
     with workers() as pool:
         work = partial(_measure, library=library, generated=generated)
         for done, (point, delay) in enumerate(
             zip(points, pool.map(work, points, chunksize=2), strict=True), 1
         ):
-            found[point[0]].append(round(delay, 5))
+            measured[point[0]].append(round(delay, 5))
             if progress is not None:
                 progress(point[0], done, len(points))
     return DelayModel(
@@ -63,7 +63,7 @@ def unit_delays(
             kind: UnitDelay(
                 method=probe.method,
                 sizes=list(probe.sizes),
-                delays_ns=rising(found[kind]) if probe.rises else found[kind],
+                delays_ns=rising(measured[kind]) if probe.rises else measured[kind],
             )
             for kind, probe in PROBES.items()
         },
@@ -71,7 +71,7 @@ def unit_delays(
 
 
 def rising(delays: Sequence[float]) -> list[float]:
-    """Means of the rising steps just above and just below; what rises already stays."""
+    """Means of the rising steps just above and just below; a rising sequence stays as it is."""
     above = np.maximum.accumulate(delays)
     below = np.minimum.accumulate(delays[::-1])[::-1]
     return [round(float(delay), 5) for delay in (above + below) / 2]
@@ -122,7 +122,7 @@ def _tree(_: int) -> str:
 
 
 def _shared_sum(users: int) -> str:
-    """A sum of eight bits and as many adders that take it."""
+    """A sum of eight bits, and ``users`` adders that take it."""
     outputs = ", ".join(f"output signed [8:0] o{i}" for i in range(users))
     sums = " ".join(f"assign o{i} = s + $signed(c[{8 * i} +: 8]);" for i in range(users))
     return (

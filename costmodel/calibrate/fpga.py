@@ -43,12 +43,12 @@ METHOD = (
 )
 TOP = "units"
 MOST_MODULES, MOST_BITS = 48, 4000
-"""Modules of one Yosys run, and bits of words that they have together (or one module alone)."""
+"""Most modules of one Yosys run, and most bits of their words, unless one module has more."""
 LIMIT_S = 3600.0
 
 EXTENDED_WEIGHTS = (3, 4)
-"""Of a group, for which the words of its multiplexer are measured with the widths they have: of
-fewer they differ by one bit at most, and whole cores agree with equal ones."""
+"""Weights of a group for which words of the multiplexer are measured with their own widths. With
+fewer weights the widths differ by one bit at most, and whole cores agree with equal widths."""
 
 Measured = Mapping[Primitive, tuple[float, ...]]
 """Resources of a primitive, in the order of RESOURCES."""
@@ -56,7 +56,7 @@ Progress = Callable[[str, int, int], None]
 """Called with the kind just measured, the measurements done, and their number."""
 
 _ENTRIES = (1, 2, 4, 8, 13, 16, 26, 40, 80, 121, 242, 364)
-"""What the tables of groups of up to 6 weights hold, half and full, and 16."""
+"""Numbers of entries of half and full tables of groups of up to 6 weights, and 16."""
 _HALF_ENTRIES = (1, 4, 13, 16, 40, 121, 364)
 _WORDS = (1, 2, 3, 4, 5, 6, 8, 16, 64)
 _MUX = "one case over a binary index, decoder shared by the bits"
@@ -143,23 +143,24 @@ FPGA_GRIDS: dict[str, Grid] = {kind: _grid(kind) for kind in [*GRIDS, *MERGED]}
 def measure_units(
     family: str, generated: Generated, progress: Progress = lambda kind, done, total: None
 ) -> dict[str, FpgaUnit]:
-    """Measure every kind of primitive in ``family`` and fit its resources, each on its own.
+    """Measure every kind of primitive in ``family`` and fit each of its resources separately.
 
     generated: RTLIL and name of the unit that the generator builds for a primitive.
-    Deterministic for the same tool version. Minutes on all processors; what was measured is kept in
-    the cache folder. Raises ConfigError for an unknown family, SynthesisError.
+    The result is the same for the same tool version. It takes minutes on all processors;
+    measurements are kept in the cache folder.
+    Raises ConfigError for an unknown family, SynthesisError.
     """
     points = {kind: [*_knots(kind), *_checks(kind)] for kind in FPGA_GRIDS}
     batches = _batches([primitive for wanted in points.values() for primitive in wanted])
     total = sum(map(len, batches))
-    found: dict[Primitive, tuple[float, ...]] = {}
+    measured: dict[Primitive, tuple[float, ...]] = {}
     with workers() as pool:
         work = partial(measure, family=family, generated=generated)
         for batch, result in zip(batches, pool.map(work, batches), strict=True):
-            found |= result
-            progress(batch[-1].kind, len(found), total)
+            measured |= result
+            progress(batch[-1].kind, len(measured), total)
     return {
-        kind: fit_unit(kind, {primitive: found[primitive] for primitive in wanted})
+        kind: fit_unit(kind, {primitive: measured[primitive] for primitive in wanted})
         for kind, wanted in points.items()
     }
 
@@ -167,7 +168,7 @@ def measure_units(
 def measure(
     primitives: Sequence[Primitive], family: str, generated: Generated | None = None
 ) -> dict[Primitive, tuple[float, ...]]:
-    """Resources of each primitive, synthesised in one run; of several forms (a ± b) the mean."""
+    """Resources of each primitive, synthesised in one run; the mean of several forms (a ± b)."""
     texts: dict[str, list[str]] = {"rtlil": [], "verilog": []}
     names: dict[Primitive, list[str]] = {}
     everything: list[str] = []
@@ -191,14 +192,14 @@ def measure(
     top = "\n".join(f"  (* keep *) {name} i_{name} ();" for name in everything)
     texts["verilog"].append(f"module {TOP} ();\n{top}\nendmodule\n")
     counts = _synthesise("\n".join(texts["rtlil"]), "\n".join(texts["verilog"]), family)
-    found = {}
+    resources = {}
     for primitive, forms in names.items():
         total = [sum(counts[name][resource] for name in forms) for resource in RESOURCES]
         beside = [f"{primitive.label}_beside_{i}" for i in range(len(_besides(primitive)))]
         less = [sum(counts[name][resource] for name in beside) for resource in RESOURCES]
         means = (whole / len(forms) for whole in total)
-        found[primitive] = tuple(max(0.0, a - b) for a, b in zip(means, less, strict=True))
-    return found
+        resources[primitive] = tuple(max(0.0, a - b) for a, b in zip(means, less, strict=True))
+    return resources
 
 
 _SUMS = ("compress", "compress_products")
@@ -206,7 +207,7 @@ _WITH_ADDER = ("mux_and_add", "fetch_mux_xor_add")
 
 
 def _besides(primitive: Primitive) -> list[str]:
-    """Modules ``top`` of what is measured with a primitive and is none of it."""
+    """Modules ``top`` that are measured with a primitive but do not belong to it."""
     modules = []
     if primitive.kind in (*_SUMS, *_WITH_ADDER):
         modules.append(verilog(_final_adder(primitive))[0])
@@ -222,15 +223,15 @@ def _index_bits(primitive: Primitive) -> int:
 
 
 def _decoder(primitive: Primitive) -> str:
-    """What else names words by the index of a multiplexer: the write enable of each."""
+    """The write enables of words, which other logic decodes from the index of a multiplexer."""
     bits = _index_bits(primitive)
     lines = [f"  assign is[{i}] = index == {bits}'d{i};" for i in range(primitive.fan_in)]
     return "\n".join([*lines, ""])
 
 
 def _final_adder(primitive: Primitive) -> Primitive:
-    """The adder that adds up what a primitive of _SUMS leaves, or that one of _WITH_ADDER is an
-    operand of."""
+    """The adder behind a primitive: of the two words that _SUMS leave, or with an operand from
+    _WITH_ADDER."""
     if primitive.kind in _WITH_ADDER:
         carry = "_carry" if primitive.kind.startswith("fetch") else ""
         return Primitive(f"adder{carry}", primitive.width + 1)
@@ -266,7 +267,7 @@ def _sum_verilog(primitive: Primitive) -> str:
 
 
 def unit_verilog(primitive: Primitive) -> list[str]:
-    """Modules ``top`` that hold nothing but ``primitive``, of any kind, and its `_besides`."""
+    """Modules ``top`` that contain only ``primitive``, of any kind, and its `_besides`."""
     kind, width, fan_in = primitive
     if kind in _SUMS:
         return [_sum_verilog(primitive)]
@@ -302,10 +303,10 @@ def unit_verilog(primitive: Primitive) -> list[str]:
 
 
 def _entry_bits(width: int, fan_in: int) -> list[int]:
-    """Widths of the entries of the half table of ``fan_in`` of them, the widest ``width`` bits, as
-    a builder adds them up; none for another number of words, or of weights not in EXTENDED_WEIGHTS.
+    """Widths of the entries of a half table of ``fan_in`` entries, the widest of ``width`` bits.
 
-    Their sign bits are repeated up to ``width``, so that the columns of a multiplexer differ.
+    Their sign bits are repeated up to ``width``, so that the columns of a multiplexer differ. The
+    list is empty unless such a table exists for a number of weights in EXTENDED_WEIGHTS.
     """
     for mu in EXTENDED_WEIGHTS:
         if len(entries := ternary(mu).entries) == fan_in:
@@ -316,10 +317,10 @@ def _entry_bits(width: int, fan_in: int) -> list[int]:
 
 
 def fit_unit(kind: str, measured: Measured) -> FpgaUnit:
-    """The cost of a kind from its measured sizes: a line in the width, or else a table."""
+    """The cost of a kind from its measured sizes: a line in the width, or otherwise a table."""
     costs = {}
     for place, resource in enumerate(RESOURCES):
-        costs[resource] = _fit(kind, {point: found[place] for point, found in measured.items()})
+        costs[resource] = _fit(kind, {point: counts[place] for point, counts in measured.items()})
     return FpgaUnit(method=FPGA_GRIDS[kind].method, **costs)
 
 
@@ -335,7 +336,7 @@ def _fit(kind: str, measured: Mapping[Primitive, float]) -> ResourceCost:
 
 
 def _line(measured: Mapping[Primitive, float]) -> LinearArea:
-    """Least squares; of one width only, or of nothing, through the origin."""
+    """Least squares; through the origin for a single width, or where nothing was measured."""
     widths = np.array([primitive.width for primitive in measured], dtype=float)
     counts = np.array(list(measured.values()))
     if len(set(widths)) == 1 or not counts.any():
@@ -367,7 +368,7 @@ def _checks(kind: str) -> list[Primitive]:
 
 
 def _batches(primitives: Sequence[Primitive]) -> list[list[Primitive]]:
-    """All of them in order, cut so that a run is neither all start-up nor too long."""
+    """Primitives in order, in batches that are neither dominated by start-up nor too long."""
     batches: list[list[Primitive]] = [[]]
     bits = 0
     for primitive in primitives:
@@ -390,7 +391,7 @@ def _synthesise(rtlil: str, source: str, family: str) -> dict[str, dict[str, int
         f"hierarchy -check -top {TOP}",
         HIDE,
         RELAX,
-        command_of(TOP, family, flatten=False, dsp=False, wide_luts=True),
+        command_of(TOP, family, flatten=False),
         "tee -q -o stat.json stat -json",
     ]
     key = cache_key([FORMAT, *commands], f"{rtlil}\n{source}")

@@ -42,7 +42,7 @@ def unit_area(component: str, counts: Counts, technology: Technology) -> float:
 
 
 def core_area(structure: Structure, technology: Technology) -> Area:
-    """Area of a whole core, by component. Left out: see ``OMITTED``."""
+    """Area of a whole core, by component, without what ``OMITTED`` lists."""
     parts = dict.fromkeys(COMPONENTS, 0.0)
     total = 0.0
     for component, number, counts in structure.units:

@@ -1,9 +1,9 @@
 """Corrections: what the sum of primitives does not see, as one factor for each group of them.
 
-Primitives are measured apart; in a whole core, synthesis shares logic between neighbours (a + b and
-a - b of one table, say) and simplifies what has constants (the counters' comparisons). One factor a
-group, fitted on the training cores, carries that; a group that the training cores have little of
-stays near 1.
+Primitives are measured apart. In a whole core, synthesis shares logic between neighbours, such as
+a + b and a - b of one table, and simplifies what has constants, such as the counters' comparisons.
+One factor for each group, fitted on the training cores, accounts for that; it stays near 1 for a
+group that is rare in the training cores.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ GROUPS = {
     "registers": "all but those of control",
 }
 RIDGE = 0.02
-"""Weight of one more equation a group that says its factor is 1, in units of a training core of
-which the group is the whole."""
+"""Weight of an additional equation for each group, which says that its factor is 1; the unit is a
+training core that consists of that group alone."""
 
 
 class Priced(Protocol):
-    """What gives a primitive's area."""
+    """A technology that gives a primitive's area."""
 
     def unit_area(self, primitive: Primitive) -> float: ...
 
@@ -56,7 +56,7 @@ def group_of(component: str, primitive: Primitive) -> str:
 
 
 def group_areas(units: Iterable[Units], technology: Priced) -> dict[str, float]:
-    """Uncorrected area by group of a core's units."""
+    """Uncorrected area of a core's units, by group."""
     areas = dict.fromkeys(GROUPS, 0.0)
     for component, number, counts in units:
         for primitive, each in counts.items():
@@ -65,19 +65,14 @@ def group_areas(units: Iterable[Units], technology: Priced) -> dict[str, float]:
     return areas
 
 
-def fit(
-    areas: Sequence[Mapping[str, float]],
-    synthesised: Sequence[float],
-    groups: Iterable[str] = tuple(GROUPS),
-) -> dict[str, float]:
+def fit(areas: Sequence[Mapping[str, float]], synthesised: Sequence[float]) -> dict[str, float]:
     """Factors that make the training cores' sums equal what synthesis gave.
 
     Least squares of the relative error, with `RIDGE`.
 
-    areas: of each core, uncorrected, by group. synthesised: of each core.
-    groups: all that areas are given by.
+    areas: uncorrected area of each core, by group. synthesised: area of each core.
     """
-    names = list(groups)
+    names = list(GROUPS)
     relative = np.array([[core[name] for name in names] for core in areas])
     relative /= np.asarray(synthesised)[:, None]
     ridge = np.sqrt(RIDGE) * np.eye(len(names))

@@ -29,14 +29,14 @@ GROUPS = {
     "control": "all elements of the control's path",
 }
 RIDGE = 0.02
-"""Weight of one more equation a group that says its factor is 1, as in
+"""Weight of an additional equation for each group, which says that its factor is 1, as in
 `costmodel.cells.corrections`."""
 ROUNDS = 30
 
 
 class UnitDelay(Strict):
-    """Delays of one kind of element, linear between the measured sizes, with the last slope beyond
-    them."""
+    """Delays of one kind of element: linear between the measured sizes, with the last slope beyond
+    the last one."""
 
     method: Annotated[str, Field(description="how it was measured")]
     sizes: Annotated[list[int], Field(min_length=1, description="rising")]
@@ -51,7 +51,7 @@ class UnitDelay(Strict):
         return self
 
     def delay_ns(self, size: Any) -> Any:
-        """At an integer size, or at an array of them."""
+        """Delay at an integer size, or at each of an array of sizes."""
         if isinstance(size, np.ndarray):
             return along(self.sizes, self.delays_ns, size)
         low, share = locate(self.sizes, size)
@@ -77,12 +77,12 @@ class DelayModel(Strict):
 
 
 class NoDelaysError(HwgenError):
-    """A technology, or one kind of element in it, has no delays; an unknown is never 0."""
+    """A technology, or one kind of element in it, has no delays; an unknown delay is never 0."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Least clock period of a core, ns. ``stage``: the components on its longest path."""
+    """Least clock period of a core, ns. ``stage`` names the components on its longest path."""
 
     period_ns: float
     stage: str
@@ -149,22 +149,25 @@ def path_delay(path: Path, model: DelayModel, technology: str) -> float:
 
 
 def fanout_delay(stage: str, sinks: IntsT, model: DelayModel, technology: str) -> Any:
-    """Corrected delay of the buffers to so many sinks, ns; of an integer, or an array of them."""
+    """Corrected delay of the buffers to a number of sinks, ns; for an integer or an array."""
     unit = _unit_delay("fanout", model, technology)
     return unit.delay_ns(sinks) * model.factor(group_of(stage, "fanout"))
 
 
-def fit(cores: Sequence[Sequence[Mapping[str, float]]], found: Sequence[float]) -> dict[str, float]:
+def fit(
+    cores: Sequence[Sequence[Mapping[str, float]]], periods_ns: Sequence[float]
+) -> dict[str, float]:
     """Factors that make the longest path of each training core as long as the synthesised one.
 
-    Least squares of the relative error with `RIDGE`, for the paths that are the longest under the
-    factors found so far, again and again; of all rounds the best is kept.
+    Each round takes the paths that are the longest under the factors of the round before, and
+    solves least squares of the relative error with `RIDGE`; the best round is kept.
 
-    cores: for each core, for each of its paths, uncorrected delay by group. found: ns.
+    cores: uncorrected delay by group, of every path of every core. periods_ns: of each core, from
+        synthesis.
     """
     names = list(GROUPS)
     paths_of = [np.array([[path[name] for name in names] for path in core]) for core in cores]
-    synthesised = np.asarray(found, float)
+    synthesised = np.asarray(periods_ns, float)
     ridge = np.sqrt(RIDGE) * np.eye(len(names))
     factors = np.ones(len(names))
     best, least = factors, np.inf

@@ -1,18 +1,20 @@
 """Energy of a core from structural counts: per tile, per multiply-accumulate, and its leakage.
 
-A tile is one cycle's work of a core at full speed: L·µ inputs by K outputs. Each primitive costs
+A tile is the work of one cycle of a core at full speed: L·µ inputs by K outputs. Each primitive
+costs
 
     unit area × fJ per µm² of its group and activity class × times per tile
     + flip-flop bits × clock energy × cycles per tile
 
-Unit areas are those of ``costmodel.cells.area``, uncorrected: energy is proportional to size within
-a group, as the same gates switch at the same rate. Times per tile: 1, but 1/reuse for what fills
-and holds tables, for conversions of activations, and for the flip-flop of each accumulator, whose
-enable's multiplexer sees a new sum with every tile. Every flip-flop sees the clock in every cycle,
-as no clock is gated. Rates are fitted on gate-level simulations of whole cores
-(`costmodel.judge.energy_records`).
+Unit areas are those of ``costmodel.cells.area``, uncorrected: within a group, energy is
+proportional to size, as the same gates switch at the same rate. The times per tile are 1/reuse for
+logic that fills tables and registers that hold them, for conversions of activations, and for the
+flip-flop of each accumulator (the multiplexer of its enable sees a new sum with every tile);
+otherwise 1. Every flip-flop sees the clock in every cycle, as no clock is gated. Rates are fitted
+on gate-level simulations of whole cores (`costmodel.judge.energy_records`).
 
-Left out: glitches (zero-delay simulation), wires, clock tree, memory around the core.
+The model leaves out glitches (simulation is without delays), wires, the clock tree and memory
+around the core.
 """
 
 from __future__ import annotations
@@ -29,23 +31,23 @@ from hwgen.spec.primitive import Counts, Primitive
 from hwgen.spec.structure import COMPONENTS, Structure
 
 RIDGE = 0.02
-"""Weight of one more equation a group that says its rate is the common one, in units of a training
-core of which the group is the whole; as in ``costmodel.cells.corrections``."""
+"""Weight of an additional equation for each group, which says that its rate is the common one; the
+unit is a training core that consists of that group alone, as in ``costmodel.cells.corrections``."""
 OMITTED = "glitches, wires, clock tree, memory around the core"
 
 
 class UnitEnergy(NamedTuple):
-    """fJ of a primitive, a unit, or a core."""
+    """Energy of a primitive, a unit or a core, fJ."""
 
     tile_fj: float
-    """for every tile"""
+    """Energy for every tile."""
     block_fj: float
-    """for every ``reuse`` tiles, such as a table is built for"""
+    """Energy for every ``reuse`` tiles, for which a table is built once."""
     clock_fj: float
-    """for every cycle: the clock pins of its flip-flops"""
+    """Energy for every cycle: that of the clock pins of its flip-flops."""
 
     def of_tile(self, reuse: int, cycles: float) -> float:
-        """fJ per tile, if it takes so many cycles."""
+        """Energy of a tile that takes ``cycles`` cycles, fJ."""
         return self.tile_fj + self.block_fj / reuse + self.clock_fj * cycles
 
 
@@ -63,7 +65,7 @@ class CoreEnergy:
 
 
 def energies(technology: Technology) -> EnergyModel:
-    """Those of a technology; UncalibratedError, which says what to do, if there are none."""
+    """The energies of a technology; UncalibratedError, which says what to do, if it has none."""
     if technology.energy is not None:
         return technology.energy
     if technology.area_unit == "ge":
@@ -79,7 +81,7 @@ def energies(technology: Technology) -> EnergyModel:
 def unit_energy(
     component: str, counts: Counts, technology: Technology, activity: ActivityClass
 ) -> UnitEnergy:
-    """Energy of one unit of a component, as ``costmodel.cells.area.unit_area``.
+    """Energy of one unit of a component, with arguments as of ``costmodel.cells.area.unit_area``.
 
     Raises UncalibratedError for an unknown primitive, group or activity class.
     """
@@ -98,7 +100,7 @@ def unit_energy(
 
 
 def unit_leakage_nw(component: str, counts: Counts, technology: Technology) -> float:
-    """Leakage of one unit of a component; UncalibratedError as ``unit_energy``."""
+    """Leakage of one unit of a component; UncalibratedError as from ``unit_energy``."""
     rates = energies(technology).leakage_nw_per_um2
     return sum(
         (
@@ -145,16 +147,17 @@ def core_energy(
 def work_fj(
     tiles: Any, core_cycles: Any, per_tile: Any, fj_per_tile: Any, clock_fj_per_cycle: Any
 ) -> Any:
-    """Energy, fJ, of ``tiles`` tiles in ``core_cycles`` cycles, added over all cores.
+    """Energy of ``tiles`` tiles in ``core_cycles`` cycles, without leakage, fJ; numbers or arrays.
 
-    per_tile: `Schedule.slots_per_tile`, which ``fj_per_tile`` holds for: in cycles beyond it, of
-    filling, draining and waiting, only the clock ticks. Numbers, or arrays. Without leakage.
+    core_cycles: of one core, or the sum of the cycles of several. per_tile:
+    `Schedule.slots_per_tile`, for which ``fj_per_tile`` holds. In further cycles, of filling,
+        draining and waiting, only the clock takes energy.
     """
     return tiles * fj_per_tile + (core_cycles - tiles * per_tile) * clock_fj_per_cycle
 
 
 def busy_area(component: str, primitive: Primitive, technology: Technology) -> tuple[float, float]:
-    """Uncorrected area of one primitive that works at every tile, and that at every block."""
+    """Uncorrected area of a primitive: the part that works for every tile, that for every block."""
     area = technology.unit_area(primitive)
     if component in ("build", "tables") or primitive.kind.startswith("to_"):
         return 0.0, area
@@ -165,7 +168,7 @@ def busy_area(component: str, primitive: Primitive, technology: Technology) -> t
 
 
 def clock_bits(primitive: Primitive, technology: Technology) -> float:
-    """Flip-flops of one primitive; of those in floating-point units what their area says."""
+    """Flip-flops of one primitive; those in floating-point units follow from the area."""
     if primitive.kind.startswith("register"):
         return primitive.width
     if primitive.kind.startswith(("fp_add", "fp_mul")) and primitive.fan_in > 1:
@@ -176,10 +179,10 @@ def clock_bits(primitive: Primitive, technology: Technology) -> float:
 
 
 class Sizes(NamedTuple):
-    """What the energies of a core are fitted to: µm² by group, and flip-flops."""
+    """What the energies of a core are fitted to: area by group, µm², and flip-flops."""
 
     busy: dict[str, float]
-    """uncorrected area × times a tile at which it works"""
+    """Uncorrected area × the times per tile that it works."""
     all: dict[str, float]
     clock_bits: float
 
@@ -198,9 +201,10 @@ def core_sizes(structure: Structure, technology: Technology) -> Sizes:
 
 
 def fit_rates(sizes: Sequence[Mapping[str, float]], measured: Sequence[float]) -> dict[str, float]:
-    """Rate of each group that occurs, so that Σ size × rate comes near what was measured.
+    """Rate of each group that occurs, such that Σ size × rate comes near the measured values.
 
-    Least squares of the relative error, with `RIDGE` towards one rate for all; never below 0.
+    The fit is by least squares of the relative error, with `RIDGE` towards one rate for all groups;
+    no rate is below 0.
     """
     names = [name for name in GROUPS if any(core[name] for core in sizes)]
     relative = np.array([[core[name] for name in names] for core in sizes], float)

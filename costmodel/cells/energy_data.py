@@ -13,14 +13,14 @@ from hwgen.spec.primitive import Primitive
 
 ActivityClass = Literal["random", "digits"]
 ACTIVITIES: tuple[ActivityClass, ...] = ("random", "digits")
-"""What streams through a core: random weights and activations, or those of a trained network."""
+"""Data that stream through a core: random ones, or those of a trained network."""
 
 GROUPS = {name: text for name, text in corrections.GROUPS.items() if name != "registers"} | {
-    "table_registers": "what holds tables or activations, and the registers of their build",
-    "tile_registers": "what loads with every tile: registers of fetch and reduction",
+    "table_registers": "registers that hold tables or activations, and those of their build",
+    "tile_registers": "registers of fetch and reduction, which load with every tile",
     "accumulators": "accumulators and output registers",
 }
-"""Those of `costmodel.cells.corrections`, but registers by how often they load."""
+"""The groups of `costmodel.cells.corrections`, with registers divided by how often they load."""
 _REGISTERS = {
     "fetch": "tile_registers",
     "reduce": "tile_registers",
@@ -35,7 +35,7 @@ def energy_group(component: str, primitive: Primitive) -> str:
 
 
 class EnergyModel(Strict):
-    """Energies of a technology; a group that no training core has is missing."""
+    """Energies of a technology; a group that is in no training core is missing."""
 
     method: Annotated[str, Field(description="how they were measured, one sentence")]
     tool: Annotated[str, Field(description="tools and versions")]

@@ -1,13 +1,18 @@
 """The unit-cost model of arXiv 2604.25183, for comparison on the same cores.
 
 Area = γ × sum of counts × unit costs of an adder, a multiplexer, an inverter and a register, with
-one fitted coefficient γ. Its exact equations were not published; here the adder is a full adder of
-the row a + b per result bit (of floating-point numbers the rounding adder as a whole), the
-multiplexer a two-way one per bit (a fetch of E entries has E - 1), the inverter the XOR per bit
-that negates on demand, the register a plain flip-flop per bit; products are rows of full adders.
-Control, enables, comparisons and clamps are not in that model, and neither are conversions to fixed
-point: a core with them has no prediction. Unit costs are those of this technology, γ is fitted on
-the training cores, never on the hold-out.
+one fitted coefficient γ. The exact equations were not published. Here
+
+- the adder is a full adder of the row a + b for each bit of the result; a floating-point adder
+  counts as a whole;
+- the multiplexer is a two-way one for each bit: a fetch of E entries has E - 1;
+- the inverter is the XOR for each bit that negates on demand;
+- the register is a plain flip-flop for each bit;
+- products are rows of full adders.
+
+Control, enables, comparisons and clamps are not in that model. Neither are conversions to fixed
+point: a core with conversions has no prediction. Unit costs are those of the technology; γ is
+fitted on the training cores, never on the hold-out.
 """
 
 from __future__ import annotations
@@ -40,7 +45,7 @@ def uncorrected(spec: Structure, technology: Technology) -> dict[str, float]:
 
 
 def paper_unit_area(component: str, counts: Counts, technology: Technology) -> float:
-    """As `costmodel.cells.area.unit_area`; raises PaperModelError, also without a fitted γ."""
+    """Area of one unit of a component; PaperModelError without a prediction or a fitted γ."""
     if technology.paper is None:
         raise PaperModelError(
             f"{technology.name}: model paper has no fitted coefficient; run "
@@ -61,7 +66,7 @@ def paper_area(spec: Structure, technology: Technology) -> Area:
 
 
 def _unit_sum(component: str, counts: Counts, technology: Technology) -> float:
-    """Uncorrected, of one unit of a component."""
+    """Uncorrected sum of one unit of a component."""
     if component == "control":
         return 0.0
     return sum(
@@ -70,8 +75,8 @@ def _unit_sum(component: str, counts: Counts, technology: Technology) -> float:
 
 
 def fit_gamma(sums: Sequence[float], synthesised: Sequence[float]) -> float:
-    """Coefficient of least squares of the relative error."""
-    ratios = [some / found for some, found in zip(sums, synthesised, strict=True)]
+    """The coefficient with the least squares of the relative error."""
+    ratios = [some / area for some, area in zip(sums, synthesised, strict=True)]
     return round(sum(ratios) / sum(ratio * ratio for ratio in ratios), 4)
 
 

@@ -60,12 +60,13 @@ class Path:
     """Elements that end in an adder, and that adder, whose carry overlaps with those of later ones:
     the element's delay beyond the adder's counts, if there is any."""
     sinks: int | None = None
-    """Gates to which one signal on the path goes: all ports, or what control enables. None: few."""
+    """Number of gates that one signal on the path drives: all ports, or what control enables; None:
+    few."""
 
 
 @dataclass
 class _Walk:
-    """Goes along the data path, and notes a path wherever it meets registers."""
+    """Follows the data path, and notes a path wherever it meets registers."""
 
     paths: list[Path] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from costmodel.catalog import FAMILIES, PACKAGE, library_names, own_folder
-from costmodel.cells.corrections import GROUPS
+from costmodel.catalog import (
+    costs_file,
+    family_names,
+    library_names,
+    load_costs,
+    unknown_technology,
+)
+from costmodel.cells.corrections import GROUPS, fit
 from costmodel.cells.delay import DelayModel
 from costmodel.cells.energy_data import EnergyModel
 from costmodel.fit.interpolate import between, locate
 from costmodel.fit.residual import Residual
 from hwgen.base.errors import ConfigError, HwgenError
-from hwgen.base.yamlfile import Strict, load
+from hwgen.base.yamlfile import Strict
 from hwgen.spec.primitive import KINDS, Primitive
-
-TECH_DIR = PACKAGE / "tech"
-OWN_COSTS = "unit-costs.yaml"
-"""Name of the file with the unit costs of a technology of the user's own."""
 
 Axis = Literal["none", "fan_in", "dropped"]
 """Second size of a table: none, ``fan_in``, or ``fan_in - width`` (the bits a clamp drops)."""
@@ -46,8 +46,8 @@ class LinearArea(Strict):
 class TableArea(Strict):
     """Measured areas, linear between the measured sizes in both directions.
 
-    Beyond the last size the slope of the last two goes on; below the first it is constant. Up to
-    the last size and width, area never falls with either.
+    Beyond the last size the area keeps the slope of the last two; below the first it is constant.
+    Up to the last size and width, area never falls with either.
     """
 
     form: Literal["table"] = "table"
@@ -109,7 +109,17 @@ class Corrections(Strict):
     """Factors by group of primitives, fitted on whole cores (`costmodel.cells.corrections`)."""
 
     factors: Annotated[dict[str, float], Field(description="group of primitives to its factor")]
-    residual: Annotated[Residual, Field(description="of the training cores' areas, after the fit")]
+    residual: Annotated[Residual, Field(description="of the training cores, after the fit")]
+
+    @classmethod
+    def fitted(cls, sums: Sequence[Mapping[str, float]], synthesised: Sequence[float]) -> Self:
+        """Factors that bring uncorrected sums by group, one of each core, nearest to synthesis."""
+        factors = fit(sums, synthesised)
+        errors = (
+            sum(core[group] * factors[group] for group in GROUPS) / whole - 1
+            for core, whole in zip(sums, synthesised, strict=True)
+        )
+        return cls(factors=factors, residual=Residual.of(errors))
 
     @field_validator("factors")
     @classmethod
@@ -127,8 +137,9 @@ class PaperModel(Strict):
 
 
 class Technology(Strict):
-    """Unit costs of one technology."""
+    """Unit costs of one technology of cells."""
 
+    title: ClassVar[str] = "Unit areas and delays of technology"
     format: Literal["hwgen.technology/1"] = "hwgen.technology/1"
     name: Annotated[str, Field(description="technology")]
     area_unit: Annotated[Literal["ge", "um2"], Field(description="ge: NAND2 equivalents")]
@@ -184,39 +195,18 @@ class Technology(Strict):
         return self.cost(kind).status == "calibrated"
 
 
-def costs_file(name: str) -> Path:
-    """Where the unit costs of a technology are kept: those of the user's own beside its files."""
-    own = own_folder(name)
-    return TECH_DIR / f"{name}.yaml" if own is None else own / OWN_COSTS
-
-
 def technologies() -> list[str]:
-    """Names that ``load_technology`` accepts, sorted; FPGA families are none of them."""
-    packaged = {path.stem for path in TECH_DIR.glob("*.yaml")} - {*FAMILIES}
-    own = {name for name in library_names() if costs_file(name).exists()}
-    return sorted(packaged | own)
+    """Names that ``load_technology`` accepts, sorted; FPGA families are not among them."""
+    return sorted(name for name in library_names() if costs_file(name).exists())
 
 
 def load_technology(name: str) -> Technology:
     """The unit costs of a technology; ConfigError for an unknown name or a faulty file."""
-    known = technologies()
-    if name in FAMILIES:
+    if name in family_names():
         raise ConfigError(
             f"technology: should be one with areas, not {name!r}, an FPGA family; estimate, synth, "
             "calibrate and validate know it"
         )
-    if name not in known and name in library_names():
-        raise ConfigError(
-            f"technology {name}: has no unit costs yet; run `hwgen calibrate {name}` first"
-        )
-    if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        raise ConfigError(f"technology: should be a calibrated one, not {name!r}; {hint}")
-    path = costs_file(name)
-    return _load(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=32)
-def _load(path: Path, changed_ns: int) -> Technology:
-    return load(Technology, path)
+    if name not in library_names():
+        raise unknown_technology(name)
+    return load_costs(Technology, name)

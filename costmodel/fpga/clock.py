@@ -15,17 +15,18 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from costmodel.catalog import load_family
+from costmodel.cells.delay import NoDelaysError
 from costmodel.cells.paths import paths
 from costmodel.fit.residual import Residual
 from costmodel.fpga.terms import TERMS, path_terms
-from hwgen.base.errors import HwgenError
 from hwgen.base.yamlfile import Strict
 from hwgen.spec.structure import Structure
 
 PRIOR_NS = {"register": 1.2, "level": 0.9, "adder": 1.4, "bit": 0.04, "fanout": 0.2}
-"""Where the fit starts, and what a delay stays near that the training cores say little of."""
+"""Where the fit starts; a delay that the training cores say little about stays near it."""
 RIDGE, ROUNDS, LEAST = 0.02, 40, 0.1
-"""Weight of one more equation a term that says it is its prior; turns; least share of a prior."""
+"""Weight of an additional equation for each term, which says that it equals its prior; number of
+rounds; least share of a prior."""
 
 
 class FpgaDelays(Strict):
@@ -44,32 +45,33 @@ class FpgaDelays(Strict):
         return value
 
 
-class NoFmaxError(HwgenError):
-    """A family has no clock; an unknown is never a number."""
-
-
 @dataclass(frozen=True)
 class Fmax:
-    """Highest clock of a core; ``stage``: the components on its slowest path."""
+    """Highest clock of a core; ``stage`` names the components on its slowest path."""
 
     mhz: float
     stage: str
 
+    @property
+    def period_ns(self) -> float:
+        """Least clock period."""
+        return 1000 / self.mhz
+
 
 def core_fmax(spec: Structure, delays: FpgaDelays | None, family: str) -> Fmax:
-    """Highest clock and the stage that limits it. Raises NoFmaxError for a family without."""
+    """Highest clock and the stage that limits it; NoDelaysError for a family without delays."""
     if load_family(family).device is None:
-        raise NoFmaxError(f"{family}: Fmax is not available; no place and route is known for it")
+        raise NoDelaysError(f"{family}: Fmax is not available; no place and route is known for it")
     if delays is None:
-        raise NoFmaxError(
+        raise NoDelaysError(
             f"{family}: has no unit delays; run `hwgen calibrate {family} --training`, then "
             f"`hwgen calibrate {family}`"
         )
     units = [delays.terms_ns[name] for name in TERMS]
-    found = paths(spec)
-    periods = [sum(a * b for a, b in zip(path_terms(p), units, strict=True)) for p in found]
-    slowest = max(range(len(found)), key=periods.__getitem__)
-    return Fmax(1000 / periods[slowest], found[slowest].stage)
+    timed = paths(spec)
+    periods = [sum(a * b for a, b in zip(path_terms(p), units, strict=True)) for p in timed]
+    slowest = max(range(len(timed)), key=periods.__getitem__)
+    return Fmax(1000 / periods[slowest], timed[slowest].stage)
 
 
 def fit_delays(
@@ -77,8 +79,8 @@ def fit_delays(
 ) -> FpgaDelays:
     """Unit delays that bring the cores' periods nearest to what place and route gave.
 
-    Least squares of the relative error with RIDGE, on the path of each core that is the slowest
-    under the delays found so far, again and again; the best round is kept.
+    Each of ROUNDS takes, of every core, the path that is the slowest under the delays of the round
+    before, and solves least squares of the relative error with RIDGE; the best round is kept.
     """
     prior = np.array([PRIOR_NS[name] for name in TERMS])
     tables = [np.array([path_terms(path) for path in paths(spec)]) * prior for spec in specs]
@@ -107,9 +109,9 @@ def _solve(rows: np.ndarray) -> np.ndarray:
         ridge = np.sqrt(RIDGE) * np.eye(int(free.sum()))
         left = np.concatenate([rows[:, free], ridge])
         right = np.concatenate([1 - rows[:, ~free].sum(axis=1) * LEAST, np.diag(ridge)])
-        found = np.linalg.lstsq(left, right, rcond=None)[0]
-        shares[free] = found
-        if (found >= LEAST).all():
+        solution = np.linalg.lstsq(left, right, rcond=None)[0]
+        shares[free] = solution
+        if (solution >= LEAST).all():
             break
         free &= shares >= LEAST
         shares[~free] = LEAST

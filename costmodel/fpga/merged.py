@@ -1,11 +1,14 @@
-"""What is left of a core's primitives once Yosys has merged them, as counts to be priced.
+"""Counts of the primitives that are left of a core once Yosys has merged them, to be priced.
 
-Flattened, equal sums are computed once and equal registers held once (of builders that write sums
-more than once); a word that is selected and then masked or negated bit by bit takes the look-up
-tables of the selection, and where it is then added, part of it those of the adder; and sums of sums
-without a register or a second use between them become one sum: rows of carry-save adders and one
-carry chain. Terms with carries of their own (half tables) are not merged, as their carries stand in
-the way.
+In a flattened core:
+
+- equal sums are computed once and equal registers exist once, for builders that write sums more
+  than once;
+- a word that is selected and then masked or negated bit by bit takes only the look-up tables of the
+  selection; where it is then added, part of the selection fits the look-up tables of the adder;
+- sums of sums without a register or a second use between them become one sum: rows of carry-save
+  adders and one carry chain. Terms with a carry-in (half tables) are not merged, as their carries
+  stand in the way.
 """
 
 from __future__ import annotations
@@ -20,21 +23,23 @@ from hwgen.spec.units import AccumulateSpec, ProductSpec, ReduceSpec
 
 MERGED = {
     "fetch_mux_xor": "fetch_mux, and its word XOR one shared bit, which fits the same LUTs",
-    "mux_and": "mux of `fan_in` words, 1 being none, by an index that others decode, too, and its "
-    "word AND one shared bit, likewise",
-    "compress": "`fan_in` signed words of `width` bits to two words of the same sum",
-    "compress_products": "`fan_in` signed products of two words of `width` bits to two words",
-    "mux_and_add": "mux_and as one operand of an adder, in whose LUTs part of it fits, without it",
+    "mux_and": "mux of `fan_in` words (1: no mux) by an index that other logic also decodes, and "
+    "its word AND one shared bit, which fits the same LUTs",
+    "compress": "`fan_in` signed words of `width` bits reduced to two words with the same sum",
+    "compress_products": "`fan_in` signed products of two words of `width` bits, reduced to two "
+    "words",
+    "mux_and_add": "mux_and as one operand of an adder, whose LUTs hold part of it; the adder "
+    "itself is not counted",
     "fetch_mux_xor_add": "fetch_mux_xor of at most MOST_ADDED words as the right operand of "
-    "adder_carry, likewise",
+    "adder_carry, whose LUTs hold part of it; the adder itself is not counted",
 }
 """Kinds that stand for several primitives and are measured as one."""
 MOST_ADDED = 4
-"""Most words of a multiplexer whose last LUT can be the adder's; more take other forms."""
+"""Most words of a multiplexer whose last LUT can be the adder's."""
 
 
 def shared_group(component: str, primitive: Primitive) -> str:
-    """The group of GROUPS that a merged primitive of a core belongs to."""
+    """The group of `costmodel.cells.corrections` that a merged primitive belongs to."""
     if primitive.kind == "compress_products":
         return "product"
     return group_of(component, primitive)
@@ -62,7 +67,7 @@ def shared_counts(spec: Structure) -> dict[str, Counts]:
 
 
 def _selected(counts: Counts) -> Counts:
-    """A port of fetch that negates: a multiplexer and a row of XOR gates."""
+    """Counts of a negating fetch: each multiplexer takes in the row of XOR gates behind it."""
     result = Counter(counts)
     for row in [p for p in counts if p.kind == "xor_row"]:
         for mux in [p for p in counts if p.kind == "fetch_mux" and p.width == row.width]:
@@ -74,10 +79,10 @@ def _selected(counts: Counts) -> Counts:
 
 
 def _added(counts: Counts, right: int, terms: int) -> Counts:
-    """Of the few words that each port fetches, ``right`` of ``terms`` are right operands of adders.
+    """Counts in which ``right`` of the ``terms`` words that a port fetches are merged into adders.
 
-    The left operand of an adder goes onto the carry chain by itself, too, and so takes LUTs of its
-    own; the right one only where it meets the left one.
+    They are the right operands. The left operand of an adder also enters the carry chain directly
+    and so takes separate LUTs.
     """
     result = Counter(counts)
     for word in [p for p in counts if p.kind == "fetch_mux_xor" and p.fan_in <= MOST_ADDED]:
@@ -88,7 +93,7 @@ def _added(counts: Counts, right: int, terms: int) -> Counts:
 
 
 def _masked(counts: Counts, kind: str) -> Counts:
-    """An accumulator is read through a multiplexer and masked on the first n-tile."""
+    """Counts of accumulators: each multiplexer takes in the mask of the first n-tile behind it."""
     result = Counter(counts)
     for row in [p for p in counts if p.kind == "and_row"]:
         words = [p for p in counts if p.kind == "mux" and p.width == row.width]
@@ -102,11 +107,11 @@ def _masked(counts: Counts, kind: str) -> Counts:
 def _sums(spec: Structure, products: bool) -> Counts:
     """Adders of one port's reduction, merged between its registers and into the accumulator.
 
-    products: terms are products that nothing holds, which merge, too.
+    products: terms are products without registers, which are merged as well.
     """
     reduce = spec.reduce
     assert isinstance(reduce, ReduceSpec)
-    found: Counts = Counter()
+    sums: Counts = Counter()
     starts = [0, *reduce.cuts]
     last = len(reduce.levels) - 1
     ends = [*reduce.cuts, *([last] if last not in reduce.cuts or not last else [])]
@@ -116,14 +121,14 @@ def _sums(spec: Structure, products: bool) -> Counts:
         for node, below in zip(reduce.levels[end], _spans(reduce, start, end), strict=True):
             terms = below + into_accumulator
             if products and start == 0:
-                found[Primitive("compress_products", _factor_bits(spec), below)] += 1
+                sums[Primitive("compress_products", _factor_bits(spec), below)] += 1
                 if into_accumulator:
-                    found[Primitive("compress", node.bits, 3)] += 1
+                    sums[Primitive("compress", node.bits, 3)] += 1
             elif terms > 2:
-                found[Primitive("compress", bits, terms)] += 1
+                sums[Primitive("compress", bits, terms)] += 1
             if not into_accumulator and (below > 1 or (products and start == 0)):
-                found[Primitive("adder", node.bits)] += 1
-    return found
+                sums[Primitive("adder", node.bits)] += 1
+    return sums
 
 
 def _factor_bits(spec: Structure) -> int:
@@ -132,7 +137,7 @@ def _factor_bits(spec: Structure) -> int:
 
 
 def _spans(reduce: ReduceSpec, start: int, end: int) -> list[int]:
-    """How many words of level ``start`` each node of level ``end`` adds."""
+    """Number of words of level ``start`` that each node of level ``end`` adds."""
     spans = [1] * len(reduce.levels[start])
     for nodes in reduce.levels[start + 1 : end + 1]:
         spans = [

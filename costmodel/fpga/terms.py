@@ -1,7 +1,7 @@
-"""What the elements of a path are on an FPGA: look-up tables in series, and adders on carry chains.
+"""The elements of a path on an FPGA as look-up tables in series and adders on carry chains.
 
-Levels are those of the units as they are built (`hwgen.rtl`), in look-up tables of four inputs.
-What one level takes is fitted (`costmodel.fpga.clock`), so that only their proportions matter.
+Levels are counted for the units as they are built (`hwgen.rtl`), in look-up tables of four inputs.
+The delay of one level is fitted (`costmodel.fpga.clock`), so that only proportions matter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TERMS = {
 
 
 class Terms(NamedTuple):
-    """How much of each of TERMS."""
+    """Amount of each of TERMS."""
 
     register: float = 0
     level: float = 0
@@ -36,7 +36,7 @@ class Terms(NamedTuple):
 
 
 def path_terms(path: Path) -> Terms:
-    """A path of a stage as so much of each of TERMS."""
+    """The amount of each of TERMS on a path."""
     total = Terms()
     for element, number in path.elements:
         total = total.plus(element_terms(element), number)
@@ -50,9 +50,9 @@ def path_terms(path: Path) -> Terms:
 
 
 def element_terms(element: Element) -> Terms:
-    """One element of a path; ValueError for a kind that is none.
+    """The amount of each of TERMS in one element of a path; ValueError for an unknown kind.
 
-    Units with registers inside count by their slowest stage.
+    A unit with registers inside counts as its slowest stage.
     """
     kind, size = element
     simple = {
@@ -93,13 +93,13 @@ def element_terms(element: Element) -> Terms:
 
 
 def _normalise(steps: int, gates: int) -> float:
-    """Levels of a shifter that finds its distance: each step sees its highest bits and, where
-    limited, ``gates`` more, then chooses."""
+    """Levels of a normalising shifter: each step tests its highest bits, and ``gates`` more where
+    the distance is limited, then selects."""
     return sum(1 + _any((1 << step) + gates) for step in range(steps))
 
 
 def _parts(kind: str) -> tuple[str, FloatFormat, FloatFormat]:
-    """Unit, its format, and its target's: of ``from_aligned_fp16_fp32``, say."""
+    """Unit, its format and its target format, such as those of ``from_aligned_fp16_fp32``."""
     units = ("fp_add", "fp_chain", "fp_mul", "fp_widen", "to_fixed", "to_aligned")
     for unit in (*units, "from_fixed", "from_aligned"):
         if not kind.startswith(f"{unit}_"):
@@ -113,7 +113,7 @@ def _parts(kind: str) -> tuple[str, FloatFormat, FloatFormat]:
 
 
 def _stages(steps: list[Terms], cuts: tuple[int, ...]) -> list[Terms]:
-    """The steps between registers, added up."""
+    """The sum of the steps between each two registers."""
     ends = [*cuts, len(steps)]
     starts = [0, *cuts]
     stages = []
@@ -130,17 +130,17 @@ def _slowest(stages: list[Terms]) -> Terms:
 
 
 def _select(words: int) -> float:
-    """Levels of a multiplexer: two bits of its index each, some behind LUTs."""
+    """Levels of a multiplexer: each takes two bits of the index, some of them behind LUTs."""
     return max(1.0, math.log2(max(words, 1)) / 2 + 0.5)
 
 
 def _any(bits: int) -> float:
-    """Levels that see whether any of some bits is set."""
+    """Levels of an OR of ``bits`` bits."""
     return max(1.0, math.log(max(bits, 1), 4))
 
 
 def _rows(bits: int) -> int:
-    """Levels of carry-save adders that make two rows of ``bits`` rows."""
+    """Levels of carry-save adders that reduce ``bits`` rows to two."""
     return max(0, math.ceil(math.log(max(bits, 2) / 2, 1.5)))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:  # Pandas takes a third of a second, which a prediction does not need.
+    import pandas as pd
 
 WORST = 5
 
@@ -28,8 +30,8 @@ class Errors(NamedTuple):
 def judge(table: pd.DataFrame, quantity: str) -> list[Errors]:
     """Errors of each group in the table's order, and of all groups together as "all".
 
-    table: columns name, group, predicted_<quantity>, synthesised_<quantity>; rows without either
-    number are an error (ValueError), as nothing may be left out silently.
+    table: columns name, group, predicted_<quantity>, synthesised_<quantity>. A row without either
+        number is a ValueError, as nothing may be left out silently.
     """
     predicted, synthesised = (
         table[f"{which}_{quantity}"].to_numpy(float) for which in ("predicted", "synthesised")
@@ -47,6 +49,8 @@ def judge(table: pd.DataFrame, quantity: str) -> list[Errors]:
 def _errors(
     group: str, names: np.ndarray, predicted: np.ndarray, synthesised: np.ndarray
 ) -> Errors:
+    import pandas as pd
+
     error = predicted / synthesised - 1
     order = np.argsort(-np.abs(error), kind="stable")[:WORST]
     ranks = [pd.Series(values).rank() for values in (predicted, synthesised)]

@@ -1,10 +1,11 @@
 """The cores on which the cost model is fitted and judged, drawn by seed before the first fit.
 
-Four groups. ``train``: corrections are fitted on them. ``inside``: drawn likewise, never fitted.
-``outside``: each beyond the training range in one respect (group of 6 weights, an unseen width or
-format, a deeper reuse, a larger core). ``large``: a few much larger ones. The drawn list is kept in
-``holdout/cores.json``. Sizes are estimated with the unit costs of ``generic`` (`estimated_cells`):
-should those change, drawing again gives another list, and the kept one is what counts.
+There are four groups. Corrections are fitted on ``train``. Cores of ``inside`` are drawn likewise,
+but never fitted. Each core of ``outside`` is beyond the training range in one respect: a group of 6
+weights, an unseen width or format, a deeper reuse, a larger core. ``large`` has a few much larger
+cores. The drawn list is kept in ``holdout/cores.json``. Sizes are estimated with the unit costs of
+``generic`` (`estimated_cells`): if those change, drawing again gives another list, and the kept one
+remains valid.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ SIZES = {"train": 60, "inside": 36, "outside": 15, "large": 3}
 LOWEST_CELLS, HIGHEST_CELLS, MOST_CELLS = 500, 50_000, 200_000
 LARGE_CELLS = (80_000, 120_000, 180_000)
 TOLERANCE = 0.15
-"""By how much an estimated size may miss the size that was drawn."""
+"""Most relative difference between an estimated size and the size that was drawn."""
 
 GE_PER_CELL = 2.2
-"""Gate equivalents of a cell, about, in a core."""
+"""Gate equivalents of a cell in a core, approximately."""
 
 INTEGERS = ("int4", "int6", "int8", "int12")
 FLOATS = ("fp16", "bf16", "fp8_e4m3")
@@ -50,7 +51,7 @@ Cells = Callable[[CoreConfig], float]
 
 
 def estimated_cells(core: CoreConfig) -> float:
-    """Cells of a core in ``generic``: areas of all that is written, without corrections."""
+    """Cells of a core in ``generic``, from the areas of all primitives, without corrections."""
     technology = load_technology("generic")
     counts = structure(core).total
     area = sum(number * technology.unit_area(primitive) for primitive, number in counts.items())
@@ -58,7 +59,7 @@ def estimated_cells(core: CoreConfig) -> float:
 
 
 class Sample(Strict):
-    """One core of the list. ``beyond`` says what puts it outside the training range."""
+    """One core of the list. ``beyond`` says in which respect it is outside the training range."""
 
     name: str
     group: Group
@@ -88,7 +89,7 @@ def load_samples(path: Path = CORES_FILE) -> Samples:
 
 
 def draw_samples(seed: int, cells: Cells) -> Samples:
-    """A new list. Each group has a generator of its own, so that none depends on another's size."""
+    """A new list. Each group has its own generator and so does not depend on another's size."""
     drawn: list[Sample] = []
     beyonds = ("mu", "integer", "format", "fixed_bits", "reuse")
     for place, (group, count) in enumerate(SIZES.items()):
@@ -120,9 +121,10 @@ def as_json(samples: Samples) -> str:
 def _core(
     rng: np.random.Generator, beyond: str | None, size: float | None, cells: Cells
 ) -> CoreConfig:
-    """A legal core of about ``size`` cells, or of one drawn evenly in its logarithm.
+    """A legal core of about ``size`` cells; by default the logarithm of the size is drawn evenly.
 
-    Axes first, then tables and ports; both, and the size, again if no core comes near.
+    Axes are drawn first, then tables and ports. If no core comes near the size, everything is drawn
+    again.
     """
     low, high = math.log(LOWEST_CELLS), math.log(HIGHEST_CELLS)
     while True:
@@ -139,7 +141,7 @@ def _core(
 
 
 def _power(rng: np.random.Generator, most: int) -> int:
-    """1 … most, evenly in its logarithm."""
+    """A number of 1 … most, whose logarithm is drawn evenly."""
     return round(math.exp(rng.uniform(0, math.log(most))))
 
 

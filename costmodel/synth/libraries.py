@@ -2,20 +2,28 @@
 
 The files belong to others and are not part of this project. Folders named in HWGEN_LIBERTY_PATH,
 separated as in PATH, hold them as ``<folder>/<technology>/*.lib`` or ``*.lib.gz``; the first folder
-with such files is taken. How to use them says ``libraries/<technology>.yaml`` of this package, or,
-for a technology of the user's own, ``technology.yaml`` beside the files.
+with such files is taken. ``libraries/<technology>.yaml`` of this package describes how to use them,
+or ``technology.yaml`` beside the files of a user-defined technology.
 """
 
 from __future__ import annotations
 
 import fnmatch
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from costmodel.catalog import OWN_FILE, PACKAGE, PACKAGED, VARIABLE, library_folders, library_names
+from costmodel.catalog import (
+    OWN_FILE,
+    PACKAGE,
+    PACKAGED,
+    VARIABLE,
+    family_names,
+    library_folders,
+    library_names,
+    unknown_technology,
+)
 from costmodel.liberty.library import read_liberty
 from costmodel.netlist.timing import Conditions
 from costmodel.synth.yosys import (
@@ -106,7 +114,7 @@ class FullAdder(Strict):
 
 
 class LibraryInfo(Strict):
-    """What is known of one technology besides its Liberty files."""
+    """The description of one technology besides its Liberty files."""
 
     format: Annotated[
         Literal["hwgen.library/1"], Field(description="version of this file's meaning")
@@ -132,7 +140,7 @@ class LibraryInfo(Strict):
 
 
 class TechnologyFiles(NamedTuple):
-    """A technology whose Liberty files were found."""
+    """A technology whose Liberty files are there."""
 
     name: str
     info: LibraryInfo
@@ -160,7 +168,7 @@ class TechnologyFiles(NamedTuple):
         )
 
     def options(self, top: str, full_adders: bool | None = None) -> dict[str, Any]:
-        """What ``costmodel.synth.yosys`` needs to know of this technology; see ``synthesise``."""
+        """Options of ``costmodel.synth.yosys.synthesise`` for this technology."""
         adder = self.info.full_adder
         if full_adders is None:
             full_adders = adder is not None
@@ -209,17 +217,17 @@ class TechnologyFiles(NamedTuple):
 def find_library(name: str) -> TechnologyFiles:
     """Description and files of one technology; those of ``generic`` are packaged.
 
-    Raises ConfigError for an unknown name, for faults in the description, if a technology of the
-    user's own has the name of a packaged one, and MissingFilesError if no folder holds the files:
-    it says where was looked and what to set.
+    Raises ConfigError for an unknown name, an FPGA family, faults in the description, and a
+    user-defined technology with the name of a packaged one; MissingFilesError if no folder holds
+    the files, with the folders that were searched and the variable to set.
     """
-    names = library_names()
-    if name not in names:
-        close = get_close_matches(name, names, n=1)
-        own = ", ".join(names[len(PACKAGED) :]) or f"none, {_where(OWN_FILE)}"
-        known = f"known: {', '.join(PACKAGED)}; of your own: {own}"
-        hint = f"did you mean {close[0]!r}?" if close else known
-        raise ConfigError(f"technology: should be one with Liberty files, not {name!r}; {hint}")
+    if name in family_names():
+        raise ConfigError(
+            f"technology: should be one with Liberty files, not {name!r}, an FPGA family; take "
+            f"one of {', '.join(library_names())}"
+        )
+    if name not in library_names():
+        raise unknown_technology(name)
     places = [folder / name for folder in library_folders()]
     own_files = [file for place in places if (file := place / OWN_FILE).is_file()]
     if name not in PACKAGED:
@@ -244,14 +252,6 @@ def find_library(name: str) -> TechnologyFiles:
     )
 
 
-def _where(file: str) -> str:
-    """Where a file of the user's own is looked for."""
-    folders = library_folders()
-    if not folders:
-        return f"as {VARIABLE} is not set"
-    return f"as there is no {' and no '.join(str(folder / '*' / file) for folder in folders)}"
-
-
 def _load_info(path: Path) -> LibraryInfo:
-    """A description; faults are said with the whole path, as all such files have one name."""
+    """A description; faults give the whole path, as all such files have the same name."""
     return validate(LibraryInfo, read_yaml(path), str(path))

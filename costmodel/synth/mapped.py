@@ -1,5 +1,5 @@
-"""Mapped netlists for simulation: the same synthesis as ``costmodel.synth.yosys``, and what cells
-do."""
+"""Mapped netlists for simulation: the synthesis of ``costmodel.synth.yosys``, and the functions of
+cells."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Mapped(NamedTuple):
 def map_core(rtlil: str, top: str, library: TechnologyFiles, *, flatten: bool = True) -> Mapped:
     """The netlist of which ``library.synthesise`` reports area and delay.
 
-    flatten: False maps every module on its own and flattens then, so that the instances' names tell
-        the modules; as ``costmodel.synth.yosys.synthesise``.
+    flatten: False maps every module separately and flattens afterwards, so that the names of the
+        instances show the modules; as in ``costmodel.synth.yosys.synthesise``.
     Raises SynthesisError if a pass fails, TimingError or LibertyError for an unusable cell.
     """
     text = _json(rtlil, top, library, flatten)
     netlist = read_netlist(text, top, read_liberty(library.files))
     wanted = {group.type for group in netlist.groups}
-    found = {m[1]: m[0] for m in _MODULE.finditer(_behaviour(library)) if m[1] in wanted}
-    if missing := sorted(wanted - found.keys()):
+    modules = {m[1]: m[0] for m in _MODULE.finditer(_behaviour(library)) if m[1] in wanted}
+    if missing := sorted(wanted - modules.keys()):
         raise synth.SynthesisError(f"{top}: cell {missing[0]}: has no functions in {library.name}")
-    return Mapped(text, netlist, "\n\n".join(found[name] for name in sorted(found)) + "\n")
+    return Mapped(text, netlist, "\n\n".join(modules[name] for name in sorted(modules)) + "\n")
 
 
 def _json(rtlil: str, top: str, library: TechnologyFiles, flatten: bool) -> str:

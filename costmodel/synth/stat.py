@@ -1,4 +1,4 @@
-"""What ``stat -json`` of Yosys says of a design: its cells and areas, module by module."""
+"""Cells and areas of a design, module by module, from ``stat -json`` of Yosys."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Hierarchy(NamedTuple):
 
     top: str
     contents: Mapping[str, Counter[str]]
-    """Of each module its cells and submodules, by type."""
+    """Cells and submodules of each module, by type."""
     area: Mapping[str, float]
-    """Of one instance with all it contains; 0 without Liberty files."""
+    """Area of one instance with all it contains; 0 without Liberty files."""
     instances: Counter[str]
-    """How often each module occurs in the whole design."""
+    """Number of times that each module occurs in the whole design."""
 
     @property
     def cells(self) -> Counter[str]:

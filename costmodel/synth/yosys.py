@@ -1,7 +1,7 @@
 """Real synthesis with Yosys and ABC: the one definition of a synthesised area.
 
-Every job runs in a process of its own, so that a crash of the tool is an error message and not the
-end of the caller.
+Every job runs in a separate process, so that a crash of the tool becomes an error message and does
+not end the caller.
 """
 
 from __future__ import annotations
@@ -56,22 +56,24 @@ strash
 &nf -R 1000
 &put
 """
-"""Yosys' own script for Liberty files, but mapped for area: ``-R 1000`` relaxes the delay, which
-``&nf`` otherwise holds at its minimum (area of a fetch multiplexer +2 … +30 %, adders +5 %)."""
+"""Yosys' own script for Liberty files, but mapped for area. ``-R 1000`` relaxes the delay, which
+``&nf`` otherwise keeps at its minimum; that costs 2 … 30 % of the area of a fetch multiplexer and
+5 % of that of adders."""
 
 MAX_FANOUT = 16
-"""Of any net that ABC sees. Between 8 and 32, area moves by 3 % and delay by 5 % (a small table
-core, three libraries)."""
+"""Most sinks of a net after ABC. Between 8 and 32, area changes by 3 % and delay by 5 % (a small
+table core, three libraries)."""
 
 ABC_BUFFERS = f"""\
 buffer -p -N {MAX_FANOUT}
 topo
 dnsize
 """
-"""Under ``conditions``: inverters and buffers where a net has too many sinks, then every cell as
-small as it can be without losing more than 1 ns. There is no target: the same script for every
-design, and area and delay from the one netlist. Against none of it a core of 7000 cells has
-2.4 … 2.6 % more area and 22 … 51 % less delay, one of 90,000 cells 3.9 … 4.5 % and 77 … 87 %."""
+"""Commands under ``conditions``: they insert inverters and buffers where a net has too many sinks,
+then make every cell as small as possible without losing more than 1 ns. There is no delay target:
+the script is the same for every design, and area and delay come from one netlist. Compared with
+none of these commands, a core of 7000 cells has 2.4 … 2.6 % more area and 22 … 51 % less delay, one
+of 90,000 cells 3.9 … 4.5 % and 77 … 87 %."""
 
 WORKER = """\
 import sys
@@ -163,12 +165,12 @@ def synthesise(
     flatten: False keeps the hierarchy and reports every module; its total differs from the
         flattened one, as nothing is optimised across modules.
     dont_use: patterns of cells that must not be used.
-    conditions: what surrounds the netlist; with it ABC buffers nets of more than MAX_FANOUT sinks
+    conditions: what surrounds the netlist; with them ABC buffers nets of more than MAX_FANOUT sinks
         and sizes cells (see ABC_BUFFERS), so that the area is that of a netlist of sane delays.
     adders: map sums to adder cells, which ABC does not do by itself; None: to gates.
-    depth: count the cells of the longest path, too.
-    timing: find the delay and the critical path of the flattened netlist, too, without wires (see
-        ``costmodel.netlist.timing``); takes conditions, and counts ``depth``. Modules that were
+    depth: also count the cells of the longest path.
+    timing: also find the delay and the critical path of the flattened netlist, without wires (see
+        ``costmodel.netlist.timing``); needs conditions, and counts ``depth``. Modules that were
         synthesised apart (``flatten=False``) are not buffered across their borders.
     use_cache: read and write the result in the cache folder.
     limit_s: wall-clock limit, seconds.
@@ -221,7 +223,7 @@ def lay_out(
     constraints: str,
     adders: AdderMap | None,
 ) -> None:
-    """Write what the commands read."""
+    """Write the files that the commands read."""
     (folder / READERS[language][1]).write_text(source, encoding="utf-8")
     (folder / "map.abc").write_text(script, encoding="utf-8")
     (folder / "constraints").write_text(constraints, encoding="utf-8")
@@ -278,23 +280,23 @@ def _check_delays(top: str, library: Library) -> None:
 
 
 def _timed(result: Synthesis, netlist: Netlist, conditions: Conditions | None) -> Synthesis:
-    found: dict[str, Any] = {"depth": logic_depth(netlist)}
+    update: dict[str, Any] = {"depth": logic_depth(netlist)}
     if conditions is not None:
         timing = analyse(netlist, conditions)
-        found |= {
+        update |= {
             "delay_ns": timing.delay_ns,
             "path_start": timing.start,
             "path_end": timing.end,
             "critical_path": timing.path,
         }
-    return result.model_copy(update=found)
+    return result.model_copy(update=update)
 
 
 def run_yosys(folder: Path, commands: list[str], top: str, kept_log: Path, limit_s: float) -> None:
-    """Run ``commands`` in ``folder``, in a process of its own.
+    """Run ``commands`` in ``folder``, in a separate process.
 
-    Raises SynthesisError if a pass fails or the limit is reached: it says which pass of which top
-    it was, and where the log is kept.
+    Raises SynthesisError if a pass fails or the limit is reached; it names the pass, the top module
+    and the log.
     """
     log = folder / "log"
     try:
@@ -339,7 +341,7 @@ def _parse(stat: dict[str, Any], top: str) -> Synthesis:
 
 
 class LibertyFile(NamedTuple):
-    """A Liberty file, unpacked in the cache folder, and what is asked of its text."""
+    """A Liberty file, unpacked in the cache folder, and facts about its text."""
 
     file: Path
     digest: bytes
@@ -355,11 +357,11 @@ def read_file(path: Path) -> LibertyFile:
         stat = path.stat()
     except OSError as error:
         raise SynthesisError(f"{path}: cannot be read: {error.strerror}") from None
-    found = _unpack(path, stat.st_mtime_ns, stat.st_size, cache_dir())
-    if not found.file.exists():
+    file = _unpack(path, stat.st_mtime_ns, stat.st_size, cache_dir())
+    if not file.file.exists():
         _unpack.cache_clear()
-        found = _unpack(path, stat.st_mtime_ns, stat.st_size, cache_dir())
-    return found
+        file = _unpack(path, stat.st_mtime_ns, stat.st_size, cache_dir())
+    return file
 
 
 @lru_cache(maxsize=64)
@@ -376,7 +378,7 @@ def _unpack(path: Path, changed_ns: int, size: int, folder: Path) -> LibertyFile
 
 
 def cache_key(texts: list[str], source: str, libraries: Sequence[bytes] = ()) -> str:
-    """Name of a result in the cache: of all that it depends on, the tool's version included.
+    """Name of a result in the cache, made of everything that it depends on, the tool's version too.
 
     libraries: SHA-256 digests of the Liberty files.
     """

@@ -1,6 +1,6 @@
-"""Train the example network on scikit-learn's handwritten digits, by the rules of BitNet b1.58.
+"""Train the network `digits` on scikit-learn's handwritten digits, by the rules of BitNet b1.58.
 
-    python examples/digits/train.py              train, test, write the files beside this one
+    python examples/digits/train.py              train, test, write the packaged checkpoint
     python examples/digits/train.py --validate   train on part of the training set, score the rest
 
 The network is 64 -> 256 -> 128 -> 10 with ReLU in between. In every forward pass the weights are
@@ -34,9 +34,10 @@ from sklearn.datasets import load_digits
 
 from sim.checkpoints import MODEL_FILE, pack_rows
 from sim.nets.network import TEST_FILE, Network, accuracy, golden_matmul, read_test_set
+from sim.nets.packaged import CHECKPOINTS
 from sim.nets.quantise import activations_absmax, weights_absmean
 
-FOLDER = Path(__file__).parent
+FOLDER = CHECKPOINTS["digits"]
 SHAPES = ((256, 64), (128, 256), (10, 128))  # (outputs, inputs) of each layer
 RMS_NORM_EPS = 1e-5
 GRID = 2.0**-36  # of gradients; products stay far below 2^53 grid steps

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,17 +25,22 @@ from hwgen.cli.printing import (
 )
 from hwgen.cli.simulate import simulate
 
+if TYPE_CHECKING:
+    from hwgen.flow.sweep.results import Sweep
+
+TECH = "technology: generic, asap7, …, an FPGA family such as ecp5, or a user-defined one"
+
 
 def register(app: typer.Typer) -> None:
     """Add every command to ``app``."""
     app.command(epilog="Example: hwgen sweep examples/bitnet-2b4t.yaml")(sweep)
     app.command(epilog="Example: hwgen generate examples/lut.yaml")(generate)
     app.command(epilog="Example: hwgen estimate examples/lut.yaml --layer 1,2560,6912")(estimate)
-    app.command(epilog="Example: hwgen verify examples/lut.yaml --model examples/digits")(verify)
+    app.command(epilog="Example: hwgen verify examples/lut.yaml --model digits")(verify)
     app.command(epilog="Example: hwgen simulate bitnet-2b4t examples/lut.yaml --tech asap7")(
         simulate
     )
-    app.command(epilog="Example: hwgen inspect examples/digits")(inspect)
+    app.command(epilog="Example: hwgen inspect digits")(inspect)
     app.command(epilog="Example: hwgen synth examples/lut.yaml --tech generic")(synth)
     app.command(epilog="Example: hwgen compare examples/fp16-32x32.yaml --tech generic")(compare)
     app.command(epilog="Example: hwgen calibrate generic")(calibrate)
@@ -55,30 +59,28 @@ def sweep(
         int | None, typer.Option("--jobs", "-j", min=1, help="processes; default: processors")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="check the file, say what it will take, and stop")
+        bool, typer.Option("--dry-run", help="check the file, print what it will take, and stop")
     ] = False,
     search: Annotated[
         int | None,
-        typer.Option(min=1, help="evaluate so many points, where NSGA-II looks, instead of all"),
+        typer.Option(min=1, help="evaluate this many points, chosen by NSGA-II, instead of all"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="of --search")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="random seed of --search")] = 0,
     validate: Annotated[
         int | None,
-        typer.Option(min=1, help="synthesise so many cores, spread over the front, and compare"),
+        typer.Option(min=1, help="synthesise this many cores, spread over the front, and compare"),
     ] = None,
     emit: Annotated[
-        str | None, typer.Option(help="best: write its Verilog and verify it on a random layer")
+        str | None,
+        typer.Option(help="best: write the best core's Verilog and verify it on a random layer"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every point of a sweep file; write results, Pareto front, plots and the best core.
 
-    A sweep that was stopped goes on where it was when it is run again.
+    A sweep that was stopped resumes where it was when it is run again.
     """
-    from hwgen.cli.tables.front import front_tables
-    from hwgen.cli.tables.sweep import forecast_text, sweep_tables
-    from hwgen.cli.tables.verify import mismatch_text
-    from hwgen.flow.sweep.results import FILES
+    from hwgen.cli.tables.sweep import forecast_text
     from hwgen.flow.sweep.run import prepare, run
 
     if emit not in (None, "best"):
@@ -86,10 +88,10 @@ def sweep(
     if search is None and seed:
         raise ConfigError("--seed: has no effect without --search; leave it out")
     if search is not None and not dry_run:
-        from hwgen.flow.sweep.search import search as hunt
+        from hwgen.flow.sweep.search import search as run_search
 
         with counted("searching", rate=True) as progress:
-            result = hunt(config, search, out, seed, progress)
+            result = run_search(config, search, out, seed, progress)
     else:
         work = prepare(config, out, jobs or len(os.sched_getaffinity(0)))
         if dry_run:
@@ -101,35 +103,26 @@ def sweep(
         messages.print(forecast_text(work.forecast), soft_wrap=True)
         with counted("evaluating points", rate=True) as progress:
             result = run(work, progress)
+    _finish(result, validate, emit is not None, as_json)
+
+
+def _finish(result: Sweep, validate: int | None, emit: bool, as_json: bool) -> None:
+    """Synthesise and emit what was asked for of a sweep's front, and print everything."""
+    from hwgen.cli.tables.front import front_tables
+    from hwgen.cli.tables.sweep import sweep_json, sweep_tables
+    from hwgen.cli.tables.verify import mismatch_text
+    from hwgen.flow.sweep.finalists import emit_best, synthesise_front
+    from hwgen.flow.sweep.results import FILES
+
     checked, built = [], None
     if validate is not None:
-        from hwgen.flow.sweep.finalists import synthesise_front
-
         with counted("synthesising cores of the front") as progress:
             checked = synthesise_front(result, validate, progress)
-    if emit is not None:
-        from hwgen.flow.sweep.finalists import emit_best
-
+    if emit:
         with status("generating") as say:
             built = emit_best(result, say)
     if as_json:
-        print_json(
-            {
-                "folder": str(result.folder),
-                "files": list(FILES),
-                "points": result.tally.points,
-                "feasible": result.tally.feasible,
-                "kept": result.kept,
-                "front": len(result.front),
-                "points_per_second": result.points_per_second,
-                "seconds": result.seconds,
-                "best": json.loads(result.front.loc[result.best].to_json()),
-                "dropped": result.dropped,
-                "excluded": dict(result.tally.excluded),
-                **({"validated": [one.as_json() for one in checked]} if checked else {}),
-                **({} if built is None else {"emitted": built.as_json()}),
-            }
-        )
+        print_json(sweep_json(result, checked, built))
     else:
         for item in chain(sweep_tables(result), front_tables(checked, built)):
             output.print(item)
@@ -157,7 +150,7 @@ def generate(
 
 def estimate(
     core: Core,
-    tech: Annotated[str, typer.Option(help="technology")] = "generic",
+    tech: Annotated[str, typer.Option(help=TECH)] = "generic",
     layer: Annotated[
         str | None,
         typer.Option(
@@ -165,13 +158,13 @@ def estimate(
         ),
     ] = None,
     activity: Annotated[
-        str, typer.Option(help="data that the energy is for: random or digits")
+        str, typer.Option(help="activity class of the data for the energy: random or digits")
     ] = "random",
     as_json: AsJson = False,
 ) -> None:
-    """Area, energy, counts, cycles and traffic of a core, without building it."""
+    """Predict area, clock, energy, counts, cycles and traffic of a core, without building it."""
     from hwgen.cli.tables.estimate import estimate_tables
-    from hwgen.flow.estimate.cells import estimate as run
+    from hwgen.flow.estimate import estimate as run
 
     result = run(core, tech, layer, activity)
     if as_json:
@@ -187,13 +180,19 @@ def verify(
         str | None, typer.Option(help="T,N,M: tokens, inputs, outputs of a random layer")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="checkpoint folder with ternary layers and test images")
+        str | None,
+        typer.Option(help="checkpoint folder with ternary layers and test images, or digits"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="of the random layer and of registers at start")] = 0,
-    stall: Annotated[int, typer.Option(help="percent of cycles in which each stream stalls")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="random seed of the layer and of the registers at start")
+    ] = 0,
+    stall: Annotated[
+        int, typer.Option(help="percentage of cycles in which each stream stalls")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Run the generated Verilog on a layer or a model and compare it with golden, bit for bit."""
+    """Run the generated Verilog on a layer or a model; compare it with the golden model's results,
+    bit for bit."""
     from hwgen.cli.tables.verify import mismatch_text, verify_text
     from hwgen.flow.verify import verify as run
 
@@ -210,22 +209,23 @@ def verify(
 
 def inspect(
     checkpoint: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="folder with config.json and safetensors files, .safetensors file or .gguf file",
+            help="digits, a folder with config.json and safetensors files, a .safetensors file or "
+            "a .gguf file",
             metavar="CHECKPOINT",
         ),
     ],
     i2s_layout: Annotated[
         str | None,
         typer.Option(
-            help="of I2_S tensors, whose file does not record it: x86, arm or interleaved"
+            help="layout of I2_S tensors, which their file does not record: x86, arm or interleaved"
         ),
     ] = None,
     scale: Annotated[
         str | None,
         typer.Option(
-            help="how scales of packed weights apply where config.json does not say: multiply "
+            help="how scales of packed weights apply if config.json does not say so: multiply "
             "(AutoBitLinear) or divide (BitLinear)"
         ),
     ] = None,
@@ -249,16 +249,16 @@ def inspect(
 def synth(
     core: Core,
     tech: Annotated[
-        str, typer.Option(help="technology with Liberty files, or an FPGA family: xcup, ecp5")
+        str, typer.Option(help="technology whose Liberty files are here, or an FPGA family")
     ] = "generic",
     clock_ns: Annotated[
         float | None, typer.Option(help="clock period to compare the delay with, ns")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Synthesise a core and set it beside its estimate: area by component, delay, longest path."""
+    """Synthesise a core and compare with its estimate: area by component, delay, longest path."""
     from hwgen.cli.tables.synth import synth_tables
-    from hwgen.flow.synth.run import synth as run
+    from hwgen.flow.synth import synth as run
 
     with status("generating") as progress:
         result = run(core, tech, clock_ns, progress)
@@ -274,14 +274,14 @@ def compare(
     file: Annotated[Path, typer.Argument(help="comparison file, YAML", metavar="FILE.yaml")],
     tech: Annotated[
         list[str] | None,
-        typer.Option(help="technology, several times if need be; default: all that are found"),
+        typer.Option(help="technology; may be repeated; default: all whose Liberty files are here"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="results folder; default results/<name>")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Synthesise the cores of a comparison file and set them side by side."""
+    """Synthesise the cores of a comparison file and print them side by side."""
     from hwgen.cli.tables.compare import compare_tables
     from hwgen.flow.compare.run import compare as run
 
@@ -297,7 +297,7 @@ def compare(
 
 @on_workers
 def calibrate(
-    tech: Annotated[str, typer.Argument(help="technology")],
+    tech: Annotated[str, typer.Argument(help=TECH)],
     training: Annotated[
         bool, typer.Option("--training", help="synthesise the cores of the training set instead")
     ] = False,
@@ -309,59 +309,60 @@ def calibrate(
         typer.Option("--energy", help="simulate cores in cells and fit the energies instead"),
     ] = False,
     most_cells: Annotated[
-        int | None, typer.Option(min=1, help="with these: leave larger cores for another time")
+        int | None, typer.Option(min=1, help="leave out larger cores of these sets")
     ] = None,
 ) -> None:
-    """Measure a technology's unit costs by synthesis, or whole cores to judge the model on.
+    """Measure a technology's unit costs by synthesis, or whole cores to fit and judge the model.
 
-    What was synthesised is kept, so that an interrupted run goes on where it stopped.
+    Results are kept, so that an interrupted run resumes where it stopped. An installed hwgen writes
+    them to HWGEN_DATA, or else $XDG_DATA_HOME/hwgen, or else ~/.local/share/hwgen, and reads them
+    from there in preference to its own; a checkout keeps them in its folder costmodel.
     """
-    from costmodel.catalog import FAMILIES
+    from hwgen.flow.calibrate.energy import calibrate_energy
+    from hwgen.flow.calibrate.run import calibrate as run
+    from hwgen.flow.calibrate.samples import measure_sets
 
     if most_cells is not None and not (training or holdout or energy):
         raise ConfigError("--most-cells: should go with --training, --holdout or --energy")
-    if energy and tech in FAMILIES:
-        raise ConfigError(f"--energy: should go with cells, not with the FPGA family {tech}")
     if energy:
-        from hwgen.flow.calibrate.energy import calibrate_energy
-
         with counted("simulating cores") as count:
-            paths = calibrate_energy(tech, most_cells, _nameless(count))
-        for path in paths:
-            typer.echo(path)
-        return
+            paths = [*calibrate_energy(tech, most_cells, _nameless(count))]
+    elif training or holdout:
+        with counted("synthesising cores") as count:
+            paths = measure_sets(tech, training, holdout, most_cells, _nameless(count))
+    else:
+        with status("calibrating") as say:
+            progress = lambda kind, done, total: say(f"{kind}: {done} of {total}")  # noqa: E731
+            paths = [run(tech, progress=progress)]
+    for path in paths:
+        typer.echo(path)
+    _say_where(paths)
 
-    fpga = tech in FAMILIES
-    if training or holdout:
-        from costmodel.judge.cell_records import HOLDOUT, TRAINING
-        from hwgen.flow.calibrate import fpga_samples as fpga_holdout
-        from hwgen.flow.calibrate.cell_samples import synthesise_samples as of_cells
 
-        synthesise_samples = fpga_holdout.synthesise_samples if fpga else of_cells
-        for groups in [TRAINING] * training + [HOLDOUT] * holdout:
-            with counted("synthesising cores") as count:
-                most = most_cells or 1_000_000
-                path = synthesise_samples(tech, groups, most, _nameless(count))
-            typer.echo(path)
-        return
-    from hwgen.flow.calibrate import cells
-    from hwgen.flow.calibrate import fpga as fpga_calibrate
+def _say_where(paths: Iterable[Path]) -> None:
+    """Say that what was written to the user's folder is read in preference."""
+    from hwgen.base.datadir import user_folder
 
-    run = fpga_calibrate.calibrate if fpga else cells.calibrate
-    with status("calibrating") as say:
-        path = run(tech, progress=lambda kind, done, total: say(f"{kind}: {done} of {total}"))
-    typer.echo(path)
+    folder = user_folder()
+    if folder is not None and any(path.is_relative_to(folder) for path in paths):
+        messages.print(
+            f"hwgen reads {folder} in preference to the data of the package; remove the files "
+            "there to return to those",
+            soft_wrap=True,
+        )
 
 
 @on_workers
 def validate(
     techs: Annotated[
         list[str] | None,
-        typer.Argument(help="technologies; default all with recorded cores", metavar="[TECH]..."),
+        typer.Argument(
+            help="technologies; default: all with recorded hold-out cores", metavar="[TECH]..."
+        ),
     ] = None,
     recompute: Annotated[
         int,
-        typer.Option(min=0, help="cores of each to synthesise again, the smallest first"),
+        typer.Option(min=0, help="number of cores of each to synthesise again, smallest first"),
     ] = 0,
     figure: Annotated[
         Path | None, typer.Option(help="draw predicted against synthesised: a .png or .svg file")
@@ -372,20 +373,15 @@ def validate(
     ] = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
-    from costmodel.catalog import FAMILIES
-    from costmodel.judge import fpga_records
-    from costmodel.judge.judgement import recorded
     from hwgen.cli.tables.markdown import validation_markdown
     from hwgen.cli.tables.validate import validation_tables
-    from hwgen.flow.calibrate import fpga_samples as fpga_holdout
-    from hwgen.flow.calibrate import validate as cells
-    from hwgen.flow.calibrate.validate import write_figure
+    from hwgen.flow.calibrate.validate import recorded, write_figure
+    from hwgen.flow.calibrate.validate import validate as run
 
     if as_json and as_markdown:
         raise ConfigError("--markdown: should stand without --json")
     results = []
-    for tech in techs or [*recorded(), *fpga_records.recorded()]:
-        run = fpga_holdout.validate if tech in FAMILIES else cells.validate
+    for tech in techs or recorded():
         with counted(f"{tech}: synthesising again") as count:
             results.append(run(tech, recompute, _nameless(count)))
     if as_json:
@@ -402,7 +398,7 @@ def validate(
     for result in results:
         if result.different:
             messages.print(
-                f"hwgen: error: {result.technology}: other numbers than recorded: "
+                f"hwgen: error: {result.technology}: numbers differ from the record: "
                 f"{', '.join(result.different)}; other tool versions?",
                 soft_wrap=True,
             )
@@ -425,11 +421,11 @@ def schema(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say what is installed, what is missing and how to get it; run a short self-test."""
+    """List what is installed, what is missing and how to get it; run a short self-test."""
     from hwgen.cli.tables.doctor import doctor_table
     from hwgen.flow.doctor import doctor as run
 
-    with status("looking around") as progress:
+    with status("looking for tools") as progress:
         report = run(progress)
     if as_json:
         print_json(report.as_json())
@@ -440,5 +436,5 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _nameless(count: Count) -> Callable[[str, int, int], None]:
-    """``count`` for a flow that also says which core is done."""
+    """``count`` for a flow that also names the core that is done."""
     return lambda name, done, total: count(done, total)

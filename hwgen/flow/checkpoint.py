@@ -26,6 +26,7 @@ from sim.checkpoints import (
 from sim.checkpoints.architecture import Architecture
 from sim.nets.decoder import Decoder
 from sim.nets.network import Network, read_test_set
+from sim.nets.packaged import checkpoint_path
 from sim.nets.step import GetLayer, checkpoint_layers, random_layers
 from sim.workload.workload import Workload, of_checkpoint, of_zoo
 from sim.workload.zoo import Model, find_model, unknown_model
@@ -35,7 +36,10 @@ _Choice = TypeVar("_Choice", bound=str)
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model that a user named: of the zoo, of which only shapes are known, or a checkpoint.
+    """A model that a user named.
+
+    It is one of the zoo, of which only shapes are known, or a checkpoint: its path, or the name of
+    a packaged one.
 
     i2s_layout, scale: how to read a checkpoint whose files do not say it; refused for the zoo.
     """
@@ -57,7 +61,7 @@ class ModelSource:
             for option, value in (("--i2s-layout", layout), ("--scale", convention)):
                 if value is not None:
                     raise ConfigError(f"{option}: is of checkpoints, not of {name}; leave it out")
-        elif not Path(name).exists():
+        elif not checkpoint_path(name).exists():
             raise ConfigError(unknown_model(name))
         return cls(name, zoo, layout, convention)
 
@@ -69,7 +73,7 @@ class ModelSource:
                 f"model: should be a checkpoint, examples/tinylm say, not {self.name}, of which "
                 "only shapes are known"
             )
-        return Path(self.name)
+        return checkpoint_path(self.name)
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint, its weights unread."""

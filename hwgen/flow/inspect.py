@@ -63,14 +63,14 @@ class Inspection:
 
 
 def inspect(
-    path: Path,
+    model: str | Path,
     i2s_layout: str | None = None,
     scale: str | None = None,
     progress: Count = lambda done, total: None,
 ) -> Inspection:
     """Read a checkpoint whole, some rows at a time; ConfigError for what is wrong with it."""
-    source = ModelSource.find(path, i2s_layout, scale)
-    layout, checkpoint = source.i2s_layout, source.checkpoint()
+    source = ModelSource.find(model, i2s_layout, scale)
+    path, layout, checkpoint = source.path, source.i2s_layout, source.checkpoint()
     try:
         reports: list[TensorReport] = []
         for tensor in checkpoint.tensors:

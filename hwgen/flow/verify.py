@@ -126,7 +126,7 @@ def verify(
     core: Path,
     *,
     layer: str | None = None,
-    model: Path | None = None,
+    model: str | Path | None = None,
     seed: int = 0,
     stall: int = 0,
     progress: Progress = lambda _: None,
@@ -189,7 +189,7 @@ def random_floats(
 
 
 def _verify_model(
-    config: CoreConfig, folder: Path, seed: int, stall: int, progress: Progress
+    config: CoreConfig, folder: str | Path, seed: int, stall: int, progress: Progress
 ) -> Verification:
     network, images, labels = ModelSource.find(folder).network()
     wanted = network.layers[0].in_features

@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 
+from costmodel.fpga.clock import Fmax
 from costmodel.fpga.resources import RESOURCES
-from hwgen.flow.estimate.fpga import FpgaEstimate
-from hwgen.flow.synth.fpga import FpgaReport
+from costmodel.target.fpga import FpgaCost
+from costmodel.target.fpga_report import COUNTED, FpgaReport
 
 NAMES = {"lut": "LUT", "ff": "FF", "carry": "carry", "lutram": "LUTRAM"}
 
 
-def fpga_estimate_table(result: FpgaEstimate) -> Iterator[Table | str]:
+def fpga_cost_tables(core: str, technology: str, cost: FpgaCost) -> Iterator[Table | str]:
     """Resources by component, and the clock."""
-    table = Table(title=f"{result.core.name}: expected in {result.technology}")
+    table = Table(title=f"{core}: expected in {technology}")
     table.add_column("component")
     for resource in RESOURCES:
         table.add_column(NAMES[resource], justify="right", no_wrap=True)
@@ -23,32 +24,31 @@ def fpga_estimate_table(result: FpgaEstimate) -> Iterator[Table | str]:
     def cells(counts: Mapping[str, float]) -> list[str]:
         return [f"{counts[resource]:,.0f}" for resource in RESOURCES]
 
-    for name, part in result.resources.by_component.items():
+    for name, part in cost.resources.by_component.items():
         table.add_row(name, *cells(part))
     table.add_section()
-    table.add_row("total", *cells(result.resources.total), style="bold")
+    table.add_row("total", *cells(cost.resources.total), style="bold")
     yield table
-    if isinstance(result.fmax, str):
-        yield f"No clock: {result.fmax}."
+    if isinstance(cost.clock, Fmax):
+        yield f"Fmax: {cost.clock.mhz:.1f} MHz, limited by {cost.clock.stage}."
     else:
-        yield f"Fmax: {result.fmax.mhz:.1f} MHz, limited by {result.fmax.stage}."
+        yield f"No clock: {cost.clock}."
 
 
 def fpga_synth_table(result: FpgaReport) -> Table:
-    """By component, as a whole, and beside them what was expected."""
+    """Resources by component and as a whole, beside the expected ones."""
     table = Table(title=f"{result.core.name}: synthesised for {result.technology}")
     table.add_column("component")
     expected = result.estimate is not None
-    columns = ("lut", "ff", "carry")
-    for resource in columns:
+    for resource in COUNTED:
         table.add_column(NAMES[resource], justify="right", no_wrap=True)
         if expected:
             table.add_column("expected", justify="right", no_wrap=True)
 
-    def cells(name: str, found: object, estimate: Mapping[str, float] | None) -> list[str]:
+    def cells(name: str, counts: object, estimate: Mapping[str, float] | None) -> list[str]:
         texts = [name]
-        for resource in columns:
-            texts.append(f"{getattr(found, resource):,}")
+        for resource in COUNTED:
+            texts.append(f"{getattr(counts, resource):,}")
             if expected:
                 texts.append("" if estimate is None else f"{estimate[resource]:,.0f}")
         return texts

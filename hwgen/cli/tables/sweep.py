@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
-from hwgen.flow.sweep.results import Sweep
+from hwgen.flow.sweep.finalists import Built, Checked
+from hwgen.flow.sweep.results import FILES, Sweep
 from hwgen.flow.sweep.run import Forecast
 
 MEMORY = (
@@ -28,6 +31,25 @@ def forecast_text(forecast: Forecast) -> str:
         f"{forecast.shapes:,} shapes of cores in all sizes; about {time} with {processes} and "
         f"{forecast.memory_mb:,.0f} MB"
     )
+
+
+def sweep_json(result: Sweep, checked: Sequence[Checked], built: Built | None) -> dict[str, Any]:
+    """A sweep as plain data, with its cores that were synthesised and emitted, if any."""
+    return {
+        "folder": str(result.folder),
+        "files": list(FILES),
+        "points": result.tally.points,
+        "feasible": result.tally.feasible,
+        "kept": result.kept,
+        "front": len(result.front),
+        "points_per_second": result.points_per_second,
+        "seconds": result.seconds,
+        "best": json.loads(result.front.loc[result.best].to_json()),
+        "dropped": result.dropped,
+        "excluded": dict(result.tally.excluded),
+        **({"validated": [one.as_json() for one in checked]} if checked else {}),
+        **({} if built is None else {"emitted": built.as_json()}),
+    }
 
 
 def sweep_tables(result: Sweep) -> Iterator[Table | str]:

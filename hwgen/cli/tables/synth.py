@@ -7,19 +7,21 @@ from itertools import groupby
 
 from rich.table import Table
 
+from costmodel.target.cell_report import CellReport
+from costmodel.target.fpga_report import FpgaReport
+from costmodel.target.report import BY_MODULE, Report
 from hwgen.cli.tables.fpga import fpga_synth_table
-from hwgen.flow.synth.cells import CellReport
-from hwgen.flow.synth.components import BY_MODULE
-from hwgen.flow.synth.fpga import FpgaReport
 
 
-def synth_tables(result: CellReport | FpgaReport) -> Iterator[Table | str]:
-    """By component, as a whole, and the longest path."""
-    yield fpga_synth_table(result) if isinstance(result, FpgaReport) else _cell_table(result)
-    if isinstance(result, CellReport):
+def synth_tables(result: Report) -> Iterator[Table | str]:
+    """Area or resources by component and as a whole, and the longest path."""
+    if isinstance(result, FpgaReport):
+        yield fpga_synth_table(result)
+    elif isinstance(result, CellReport):
+        yield _cell_table(result)
         yield from _path_lines(result)
     cells = ", ".join(f"{number:,} {cell}" for cell, number in result.histogram.items())
-    yield f"{sum(result.flat.cells.values()):,} cells, most of them: {cells}."
+    yield f"{sum(result.cells.values()):,} cells, most of them: {cells}."
     yield f"{BY_MODULE}." + (f"\n{result.note}." if result.note else "")
 
 

@@ -1,7 +1,7 @@
 """hwgen calibrate --energy: training and hold-out cores in cells, simulated; the model fitted.
 
-A core whose rows are there (`costmodel.judge.energy_records`) is not simulated again. The model is
-fitted on the training cores alone.
+A core whose lines are recorded (`costmodel.judge.energy_records`) is not simulated again. The model
+is fitted on the training cores alone.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from costmodel.calibrate.file import as_yaml
+from costmodel.catalog import costs_destination
 from costmodel.cells.energy_data import ACTIVITIES
-from costmodel.cells.technology import costs_file, load_technology
-from costmodel.judge.cell_records import HOLDOUT, TRAINING
-from costmodel.judge.energy_records import energy_file, read_rows, with_energies, write_rows
-from costmodel.judge.samples import Group, Sample, load_samples
+from costmodel.cells.technology import load_technology
+from costmodel.judge.energy_records import EnergyRecord, with_energies
+from costmodel.judge.records import HOLDOUT, TRAINING, Columns
+from costmodel.judge.samples import Group, Sample
 from costmodel.synth.libraries import find_library
 from costmodel.synth.yosys import tool_version
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import write_atomically
-from hwgen.flow.calibrate.cell_samples import Progress, work_through
-from hwgen.flow.calibrate.cells import as_yaml
 from hwgen.flow.calibrate.gates import gates, measure
+from hwgen.flow.calibrate.samples import Progress, work_through
 from sim.verilated.model import verilator_version
 
 MOST_CELLS = 8_000
-"""Cores up to this size, by their estimate, are simulated unless others are asked for."""
+"""Cores of up to this size, by their estimate, are simulated unless another size is given."""
 
 
 def calibrate_energy(
@@ -37,8 +37,8 @@ def calibrate_energy(
     """Simulate training cores, fit the energies of ``tech``, simulate hold-out cores.
 
     most_cells: larger cores, by their estimate, are left out; default `MOST_CELLS`.
-    Returns the technology's file and the two tables. Goes on where it stopped if interrupted.
-    Raises ConfigError for a technology without files, delays or unit costs, SynthesisError,
+    Returns the technology's file and the two records. Resumes where it stopped if interrupted.
+    Raises ConfigError for a technology without cells, files, delays or unit costs, SynthesisError,
     GateError if a netlist computes wrongly.
     """
     library = find_library(tech)
@@ -46,9 +46,10 @@ def calibrate_energy(
         raise ConfigError(f"technology {tech}: has no energies, as its cells have none")
     load_technology(tech)
     training = simulate_samples(tech, TRAINING, most_cells or MOST_CELLS, progress)
-    path = costs_file(tech)
+    path = costs_destination(tech)
     write_atomically({path: as_yaml(with_energies(load_technology(tech)))})
-    write_rows(tech, TRAINING, read_rows(training))
+    record = EnergyRecord(tech, TRAINING)
+    record.write(record.rows())
     return path, training, simulate_samples(tech, HOLDOUT, most_cells or MOST_CELLS, progress)
 
 
@@ -58,36 +59,32 @@ def simulate_samples(
     most_cells: float,
     progress: Progress = lambda name, done, total: None,
 ) -> Path:
-    """Map and simulate every core of ``groups`` that has no rows yet, the small ones first.
+    """Map and simulate every core of ``groups`` that has no lines yet, the small ones first.
 
     Every core that is done is written at once.
     """
-    path = energy_file(tech, groups)
-    rows = read_rows(path)
-    waiting = [
-        sample
-        for sample in load_samples().of(*groups)
-        if sample.name not in rows and sample.cells <= most_cells
-    ]
+    record = EnergyRecord(tech, groups)
+    rows = record.rows()
+    waiting = [s for s in record.samples if s.name not in rows and s.cells <= most_cells]
 
-    def keep(sample: Sample, found: dict[str, dict[str, Any]]) -> None:
-        rows[sample.name] = found
-        write_rows(tech, groups, rows)
+    def keep(sample: Sample, columns: dict[str, Columns]) -> None:
+        rows[sample.name] = columns
+        record.write(rows)
 
     work_through(waiting, partial(simulate, tech), keep, progress)
-    write_rows(tech, groups, rows)
-    return path
+    record.write(rows)
+    return record.path
 
 
-def simulate(tech: str, sample: Sample) -> dict[str, dict[str, Any]]:
-    """What is kept of a core, by kind of data; energies are per tile."""
+def simulate(tech: str, sample: Sample) -> dict[str, Columns]:
+    """What is recorded of a core, by activity class; energies are per tile."""
     core = gates(sample.config, find_library(tech))
     tool = f"{tool_version()}, verilator {verilator_version()}"
-    found: dict[str, dict[str, Any]] = {}
+    columns: dict[str, Columns] = {}
     for data in ACTIVITIES:
         measured = measure(core, data)
         energy, tiles = measured.power.energy, measured.tiles
-        found[data] = {
+        columns[data] = {
             "synthesised_energy_fj": round(energy.total_fj / tiles, 4),
             "synthesised_switching_fj": round(energy.switching_fj / tiles, 4),
             "synthesised_combinational_fj": round(energy.combinational_fj / tiles, 4),
@@ -99,4 +96,4 @@ def simulate(tech: str, sample: Sample) -> dict[str, dict[str, Any]]:
             "cells": sum(len(group.names) for group in core.mapped.netlist.groups),
             "tool": tool,
         }
-    return found
+    return columns

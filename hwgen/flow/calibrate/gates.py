@@ -1,17 +1,16 @@
 """One core in cells, simulated: outputs against golden, and what its nets do and cost.
 
-Two kinds of data. ``random``: weights of which a third are 0, the signs of the others even (for
-kind multiplier any of the activations' type); integer activations uniform over their range,
-floating-point ones normally distributed. ``digits``: the second layer of the ternary network of
-examples/digits on its test images: 256 inputs, 64 % of them 0 after a ReLU, by 128 outputs, 33 % of
-the weights 0.
+There are two activity classes. ``random``: a third of the weights is 0, the others have even signs
+(for kind multiplier: any weights of the activations' type); integer activations are uniform over
+their range, floating-point ones normally distributed. ``digits``: the second layer of the packaged
+ternary network `digits` on its test images, 256 inputs, 64 % of them 0 after a ReLU, by 128
+outputs, 33 % of the weights 0.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +29,7 @@ from hwgen.verilog.emit import Emitted, emit
 from sim.checkpoints import TernaryLayer
 from sim.golden import fixed as golden_fixed
 from sim.nets.network import Network, golden_matmul, read_test_set
+from sim.nets.packaged import CHECKPOINTS
 from sim.verilated.gatelevel import GateModel, Toggles
 from sim.verilated.runner import Work
 from sim.workload.reference import reference
@@ -37,7 +37,7 @@ from sim.workload.reference import reference
 SEED = 1
 IN_TILES = 4
 """n-tiles of a random layer: three of four tiles add to an accumulator."""
-DIGITS = Path(__file__).parents[3] / "examples" / "digits"
+DIGITS = CHECKPOINTS["digits"]
 DIGITS_LAYER = 1
 
 
@@ -62,7 +62,7 @@ class Gates:
 
 @dataclass(frozen=True)
 class Measured:
-    """Energy of a core on one kind of data. tiles: that were read in the sampled cycles."""
+    """Energy of a core in one activity class. tiles: number of tiles read in the sampled cycles."""
 
     power: Power
     tiles: int
@@ -89,7 +89,7 @@ def gates(config: CoreConfig, library: TechnologyFiles, *, flatten: bool = True)
 
 
 def measure(core: Gates, data: ActivityClass) -> Measured:
-    """Simulate, compare every output with golden, and add up energies over full-speed cycles.
+    """Simulate, compare every output with the golden model, and add up energies at full speed.
 
     Raises GateError if an output differs, ConfigError for a technology without energies, and what
     ``costmodel.netlist.power.power`` raises.
@@ -112,12 +112,12 @@ def measure(core: Gates, data: ActivityClass) -> Measured:
             f"{core.library.name} differ from golden"
         )
     activity = activity_of(core.mapped.netlist, toggles)
-    found = power(core.mapped.netlist, activity, conditions, core.library.files)
-    return Measured(found, toggles.tiles)
+    total = power(core.mapped.netlist, activity, conditions, core.library.files)
+    return Measured(total, toggles.tiles)
 
 
 def activity_of(netlist: Netlist, toggles: Toggles) -> Activity:
-    """Toggles in the order of the netlist's nets; the clock's are not counted, but 2 a cycle."""
+    """Toggles in the order of the netlist's nets; the clock is taken to toggle twice a cycle."""
     if missing := [bit for bit in netlist.bits if bit not in toggles.toggles]:
         raise GateError(f"{netlist.top}: net {missing[0]}: was not counted")
     changes = np.array([toggles.toggles[bit] for bit in netlist.bits], float)
@@ -129,9 +129,9 @@ def activity_of(netlist: Netlist, toggles: Toggles) -> Activity:
 
 
 def random_work(config: CoreConfig) -> Work:
-    """A random layer of `IN_TILES` n-tiles for `MOST_CYCLES`, about as many blocks as tokens.
+    """A random layer of `IN_TILES` n-tiles for `MOST_CYCLES`, with about as many blocks as tokens.
 
-    Weights come back with every token and activations with every block.
+    Every token reads the same weights, and every block the same activations.
     """
     rng = np.random.default_rng(SEED)
     ins, block = IN_TILES * config.tile_n, config.tile_m * config.reuse
@@ -152,18 +152,18 @@ def random_work(config: CoreConfig) -> Work:
 
 
 def digits_work(config: CoreConfig) -> Work:
-    """A layer of the network with the activations of as many test images as it takes."""
+    """A layer of the network with the activations of enough test images for `MOST_CYCLES`."""
     network = Network.load(DIGITS)
     images, _ = read_test_set(DIGITS)
     layer = network.layers[DIGITS_LAYER]
     outs, ins = layer.weights.shape
     tokens = min(len(images), _tokens(config, ins, outs))
     floats = None if config.float_number is None else config.act
-    seen: dict[str, NDArray] = {}
+    inputs: dict[str, NDArray] = {}
 
     def keep(this: TernaryLayer, acts: NDArray) -> NDArray[np.int64]:
-        """Exact products; floating-point ones of the values that the codes stand for."""
-        seen[this.name] = acts
+        """Exact products; of floating-point codes, the products of their values."""
+        inputs[this.name] = acts
         if floats is None:
             return golden_matmul(this, acts)
         values = golden_fixed.decode(acts, floats) @ this.weights.T.astype(np.float64)
@@ -173,7 +173,7 @@ def digits_work(config: CoreConfig) -> Work:
     weights: NDArray = layer.weights
     if config.kind == "multiplier" and floats is not None:
         weights = golden_fixed.encode(weights, floats)
-    return _work(config, seen[layer.name], weights)
+    return _work(config, inputs[layer.name], weights)
 
 
 def _tokens(config: CoreConfig, ins: int, outs: int) -> int:

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from costmodel.cells.technology import load_technology
 from costmodel.explore.plots import Panel, picture, validation_figure
-from costmodel.judge.cell_records import HOLDOUT, measured, read_rows, results_file
-from costmodel.judge.judgement import Judgement, judgements_of, shown
-from costmodel.judge.samples import Sample, load_samples
-from costmodel.synth.libraries import find_library
-from costmodel.synth.yosys import Synthesis
+from costmodel.judge.judgement import Judgement, shown
+from costmodel.judge.records import HOLDOUT, Columns, Rows
+from costmodel.judge.samples import Sample
+from costmodel.target.base import Measurement
+from costmodel.target.choice import find_target, recorded_targets
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import check_figure, write_atomically
 from hwgen.base.jobs import workers
-from hwgen.flow.calibrate.cell_samples import Progress, synthesise_sample
+from hwgen.flow.calibrate.samples import Progress, measure_sample
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The model against the recorded hold-out, and some of its records against synthesis anew."""
+    """The model against the recorded hold-out, and some of its records against new synthesis."""
 
     technology: str
     judgements: list[Judgement]
     missing: int
-    """Cores of the list that were not synthesised yet."""
+    """Number of cores of the list that were not synthesised yet."""
     recomputed: int
     different: list[str]
-    """Cores whose synthesis anew gave other numbers than the record's."""
+    """Cores whose new synthesis gave other numbers than the record's."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,68 +44,57 @@ class Validation:
         }
 
 
+def recorded() -> list[str]:
+    """Technologies that can be validated: those with a recorded hold-out."""
+    return [target.name for target in recorded_targets()]
+
+
 def validate(
     tech: str,
     recompute: int | None = None,
     progress: Progress = lambda name, done, total: None,
 ) -> Validation:
-    """Errors of the model on the hold-out cores that were synthesised, by group.
+    """Errors of the model on the hold-out cores that were measured, by quantity and group.
 
-    recompute: how many of them, the smallest first, to synthesise again; default all.
-    Raises ConfigError if none was, or for an unknown technology or missing files.
+    recompute: number of these cores, the smallest first, to synthesise again (they are not placed
+    again); the default is all. Raises ConfigError if no core was measured, or for an unknown
+    technology or missing files.
     """
-    costs = load_technology(tech)
+    target = find_target(tech)
     if recompute != 0:
-        find_library(tech)
-    rows = read_rows(results_file(tech, HOLDOUT))
-
-    def differs(sample: Sample, result: Synthesis) -> bool:
-        found = measured(result, costs.area_unit)
-        return any(rows[sample.name][name] != value for name, value in found.items())
-
-    work = partial(synthesise_sample, tech)
-    again = synthesise_again(tech, rows, recompute, work, differs, progress)
-    return Validation(tech, judgements_of(tech), *again)
-
-
-ResultT = TypeVar("ResultT")
-
-
-class Again(NamedTuple):
-    """Cores without a record, how many with one were synthesised again, and which differ."""
-
-    missing: int
-    recomputed: int
-    different: list[str]
-
-
-def synthesise_again(
-    tech: str,
-    rows: Collection[str],
-    recompute: int | None,
-    work: Callable[[Sample], ResultT],
-    differs: Callable[[Sample, ResultT], bool],
-    progress: Progress,
-) -> Again:
-    """Do ``work`` for recorded cores, the smallest first, and ask of each whether it ``differs``.
-
-    rows: names of the recorded ones. recompute: how many; None: all. Raises ConfigError if no core
-    is recorded.
-    """
-    samples = load_samples().of(*HOLDOUT)
-    there = sorted((s for s in samples if s.name in rows), key=lambda sample: sample.cells)
-    if not there:
+        target.check()
+    record = target.record(HOLDOUT)
+    rows = record.rows()
+    measured = sorted((s for s in record.samples if s.name in rows), key=lambda s: s.cells)
+    if not measured:
         raise ConfigError(
             f"technology {tech}: no hold-out core was synthesised; run "
             f"`hwgen calibrate {tech} --holdout`"
         )
-    again, different = there[:recompute], []
+    again = measured[:recompute]
+    different = _different(again, target.synthesis, rows, progress)
+    missing = len(record.samples) - len(measured)
+    return Validation(tech, target.judgements(), missing, len(again), different)
+
+
+def _different(
+    again: Sequence[Sample], synthesis: Measurement, rows: Rows, progress: Progress
+) -> list[str]:
+    """Names of the cores whose new synthesis differs from the record."""
+    different = []
+    work = partial(measure_sample, synthesis.run)
     with workers() as pool:
-        for done, (sample, result) in enumerate(zip(again, pool.map(work, again), strict=True), 1):
-            if differs(sample, result):
+        results = zip(again, pool.map(work, again), strict=True)
+        for done, (sample, columns) in enumerate(results, 1):
+            if _differs(rows[sample.name], columns):
                 different.append(sample.name)
             progress(sample.name, done, len(again))
-    return Again(len(samples) - len(there), len(again), different)
+    return different
+
+
+def _differs(row: Columns, columns: Columns) -> bool:
+    """Whether new columns have other numbers; the tool's version is not one."""
+    return any(row[name] != value for name, value in columns.items() if name != "tool")
 
 
 def figure_of(results: list[Validation]) -> Figure:

@@ -9,14 +9,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from costmodel.catalog import FAMILIES
-from costmodel.cells.delay import NoDelaysError, core_clock
-from costmodel.cells.energy import core_energy, work_fj
+from costmodel.cells.delay import NoDelaysError
+from costmodel.cells.energy import work_fj
 from costmodel.cells.energy_data import ACTIVITIES, ActivityClass
-from costmodel.cells.technology import UncalibratedError, load_technology
+from costmodel.cells.technology import UncalibratedError
 from costmodel.explore.plots import cycles_figure, picture
-from costmodel.fpga.clock import NoFmaxError, core_fmax
-from costmodel.fpga.resources import load_fpga
+from costmodel.target.choice import find_target
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import check_figure, write_atomically
 from hwgen.flow.bandwidth import parse
@@ -218,13 +216,9 @@ def figure_of(result: Simulation) -> Figure:
 
 def clock_of(system: System, tech: str) -> float:
     """Period in ns that the cost model predicts; ConfigError where it cannot."""
-    spec = structure(system.core)
     try:
-        if tech in FAMILIES:
-            return 1000 / core_fmax(spec, load_fpga(tech).delays, tech).mhz
-        technology = load_technology(tech)
-        return core_clock(spec, technology.delays, technology.name).period_ns
-    except (NoDelaysError, NoFmaxError) as error:
+        return find_target(tech).clock(structure(system.core)).period_ns
+    except NoDelaysError as error:
         raise ConfigError(f"--tech: {error}; give --clock-ns") from None
 
 
@@ -234,20 +228,18 @@ def energy_of(
     """Energy for a token of a pass, or why there is none. Every core's clock always runs."""
     if tech is None or clock_ns is None:
         return "no technology given"
-    if tech in FAMILIES:
-        return f"{tech}: an FPGA has no calibrated energies"
     spec, cycles = structure(system.core), system.cores * taken.cycles
     try:
-        found = core_energy(spec, load_technology(tech), activity)
+        core = find_target(tech).energy(spec, activity)
     except UncalibratedError as error:
         return str(error)
-    leakage = found.leakage_mw * cycles * clock_ns  # 1 mW for 1 ns is 1 pJ.
+    leakage = core.leakage_mw * cycles * clock_ns  # 1 mW for 1 ns is 1 pJ.
     work = work_fj(
         taken.tiles,
         cycles,
         spec.schedule.slots_per_tile,
-        found.fj_per_tile,
-        found.clock_fj_per_cycle,
+        core.fj_per_tile,
+        core.clock_fj_per_cycle,
     )
     total = work * 1e-3 + leakage
     return Energy(total / taken.tokens, leakage / taken.tokens)

@@ -19,10 +19,10 @@ from costmodel.synth.yosys import Synthesis
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import write_atomically
 from hwgen.base.jobs import workers
-from hwgen.flow.calibrate.cell_samples import synthesise_core
 from hwgen.flow.generate import generate
 from hwgen.flow.sweep.cores import core_of
 from hwgen.flow.sweep.results import Sweep
+from hwgen.flow.synth import synthesise_core
 from hwgen.flow.verify import Verification, verify
 from hwgen.space.space import describe
 from hwgen.spec.config import CoreConfig

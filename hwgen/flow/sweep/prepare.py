@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from costmodel.cells.technology import Technology, costs_file, load_technology
+from costmodel.catalog import costs_file
+from costmodel.cells.technology import Technology, load_technology
 from hwgen.base.errors import ConfigError
 from hwgen.flow.bandwidth import exact
 from hwgen.space.space import MOST, Space

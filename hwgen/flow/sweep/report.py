@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 import yaml
 from matplotlib.figure import Figure
 
-from costmodel.catalog import FAMILIES
 from costmodel.explore.plots import breakdown_figure, label_of, picture, sensitivity_figure
 from costmodel.explore.report import (
     Accuracy,
@@ -21,11 +21,8 @@ from costmodel.explore.report import (
     sensitivities,
     technologies_of,
 )
-from costmodel.judge import fpga_records
-from costmodel.judge.cell_records import HOLDOUT, results_file
-from costmodel.judge.judgement import Judgement, judgements_of
+from costmodel.target.choice import all_targets
 from hwgen.base.yamlfile import Strict
-from hwgen.flow.calibrate import fpga_samples as fpga_holdout
 from hwgen.flow.sweep.cores import core_files, core_keys
 
 JUDGED = {
@@ -143,7 +140,8 @@ def accuracy(
     all of a technology without a record.
     """
     found = {}
-    for judgement in _judgements(technology):
+    targets = [target for target in all_targets() if target.name == technology and target.recorded]
+    for judgement in chain.from_iterable(target.judgements() for target in targets):
         quantity, _, data = judgement.quantity.partition(", ")
         by = model if quantity == "area" else "hwgen"
         if quantity not in JUDGED or judgement.model != by or data not in ("", activity):
@@ -166,11 +164,3 @@ def accuracy(
 def _place(group: str) -> str:
     """A hold-out group, for people."""
     return {"inside": "inside the fitted range", "outside": "outside it"}.get(group, group)
-
-
-def _judgements(technology: str) -> Iterator[Judgement]:
-    if technology in FAMILIES:
-        if technology in fpga_records.recorded():
-            yield from fpga_holdout.validate(technology, recompute=0).judgements
-    elif results_file(technology, HOLDOUT).exists():
-        yield from judgements_of(technology)

@@ -18,6 +18,7 @@ import yaml
 from costmodel.cells.area import OMITTED
 from costmodel.explore.plots import pareto_figure, picture
 from costmodel.explore.report import Objective
+from hwgen.base.datadir import from_wheel
 from hwgen.base.files import write_atomically
 from hwgen.flow.sweep.cores import core_of
 from hwgen.flow.sweep.evaluate import Tally
@@ -150,6 +151,8 @@ def _run_record(result: Sweep) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The commit of the working copy, if this is one and git is there."""
+    if from_wheel():  # A repository around it is another project's.
+        return None
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],

@@ -17,7 +17,7 @@ from costmodel.judge.cell_records import corrected
 from costmodel.judge.samples import load_samples
 from costmodel.synth.libraries import find_library
 from hwgen.base.errors import ConfigError
-from hwgen.flow.calibrate.cells import generated
+from hwgen.flow.calibrate.units import generated
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import structure
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from costmodel.calibrate.file import as_yaml
 from costmodel.cells.energy import (
     busy_area,
     clock_bits,
@@ -22,20 +23,13 @@ from costmodel.cells.energy import (
 )
 from costmodel.cells.energy_data import ACTIVITIES, GROUPS, EnergyModel, energy_group
 from costmodel.cells.technology import UncalibratedError, load_technology
-from costmodel.judge.cell_records import HOLDOUT, TRAINING
-from costmodel.judge.energy_records import (
-    energy_file,
-    held_out,
-    left_out,
-    read_rows,
-    with_energies,
-)
-from costmodel.judge.judgement import judgements_of, recorded
+from costmodel.judge import energy_records
+from costmodel.judge.energy_records import EnergyRecord, left_out, with_energies
+from costmodel.judge.records import HOLDOUT, TRAINING
 from costmodel.synth.libraries import find_library
+from costmodel.target.cells import CellTarget
 from hwgen.base.errors import ConfigError
 from hwgen.cli import app
-from hwgen.flow.calibrate import cell_samples as holdout
-from hwgen.flow.calibrate.cells import as_yaml
 from hwgen.flow.calibrate.energy import simulate_samples
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.primitive import Primitive
@@ -206,8 +200,8 @@ def test_fit_finds_rates_and_leaves_out():
 def test_recorded_data_and_the_technology_file_agree(technology):
     """The file holds exactly what a fit on the recorded training cores gives."""
     assert as_yaml(with_energies(technology)) == as_yaml(technology)
-    training = read_rows(energy_file(technology.name, TRAINING))
-    holdout = read_rows(energy_file(technology.name, HOLDOUT))
+    training = EnergyRecord(technology.name, TRAINING).rows()
+    holdout = EnergyRecord(technology.name, HOLDOUT).rows()
     assert len(training) >= 15
     assert len(holdout) >= 14
     assert not training.keys() & holdout.keys()
@@ -215,29 +209,28 @@ def test_recorded_data_and_the_technology_file_agree(technology):
 
 
 def test_hold_out_errors(technology):
-    found = {part.quantity: part for part in held_out(technology.name)}
+    found = {part.quantity: part for part in energy_records.judgements(technology.name)}
     assert found.keys() == {"energy, random", "energy, digits", "leakage"}
     for part in found.values():
         groups = {errors.group: errors for errors in part.errors}
         assert groups.keys() >= {"inside", "outside"}
         assert groups["all"].mean <= MOST_ERROR
-    if technology.name in recorded():  # Of areas, which come first.
-        judged = {judgement.quantity for judgement in judgements_of(technology.name)}
-        assert judged >= found.keys()
+    judged = {judgement.quantity for judgement in CellTarget(technology.name).judgements()}
+    assert judged == {"area", "delay", *found}
 
 
 @pytest.mark.verilator
-def test_two_recorded_cores_measured_again_and_no_others(tmp_path, monkeypatch):
+def test_two_recorded_cores_measured_again_and_no_others(own_data):
     """Without their rows they are simulated anew, and the file is the recorded one again."""
     tech, again = "ihp-sg13g2", {"inside_20", "inside_23"}
     try:
         find_library(tech)
     except ConfigError as error:
         pytest.skip(str(error))
-    before = energy_file(tech, HOLDOUT).read_text()
-    monkeypatch.setattr(holdout, "FOLDER", tmp_path)
-    path = energy_file(tech, HOLDOUT)
-    path.parent.mkdir()
+    record = EnergyRecord(tech, HOLDOUT)
+    before, path = record.path.read_text(), record.destination
+    assert path.is_relative_to(own_data)
+    path.parent.mkdir(parents=True)
     table = pd.read_csv(io.StringIO(before), keep_default_na=False, dtype=str)
     table[~table["name"].isin(again)].to_csv(path, index=False)
     seen = []

@@ -6,8 +6,9 @@ import pytest
 
 from costmodel.calibrate import areas as calibration
 from costmodel.calibrate.areas import GRIDS, measure, verilog
+from costmodel.calibrate.file import as_yaml
+from costmodel.catalog import PACKAGE
 from costmodel.cells.technology import (
-    TECH_DIR,
     LinearArea,
     Residual,
     TableArea,
@@ -15,14 +16,12 @@ from costmodel.cells.technology import (
     UncalibratedError,
     UnitCost,
     load_technology,
-    technologies,
 )
 from costmodel.synth.libraries import find_library
 from costmodel.synth.yosys import GENERIC_LIBERTY
 from hwgen.base.errors import ConfigError
 from hwgen.base.yamlfile import load, validate
-from hwgen.flow.calibrate import cell_samples as holdout
-from hwgen.flow.calibrate.cells import as_yaml, calibrate
+from hwgen.flow.calibrate.run import calibrate
 from hwgen.spec.primitive import KINDS, Primitive
 
 TABLE = TableArea(by="fan_in", sizes=[1, 5], widths=[2, 4], areas=[[3.0, 7.0], [11.0, 31.0]])
@@ -122,7 +121,7 @@ def test_committed_costs_are_what_synthesis_gives(generic, primitive):
 def test_committed_file_belongs_to_the_liberty_file(generic):
     digest = hashlib.sha256(GENERIC_LIBERTY.read_bytes()).hexdigest()
     assert [(source.file, source.sha256) for source in generic.liberty] == [("generic.lib", digest)]
-    assert (TECH_DIR / "generic.yaml").read_text(encoding="utf-8") == as_yaml(generic)
+    assert (PACKAGE / "tech" / "generic.yaml").read_text(encoding="utf-8") == as_yaml(generic)
 
 
 def test_missing_cost_is_an_error_not_zero():
@@ -139,12 +138,19 @@ def test_illegal_sizes_are_refused(generic, primitive):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("genric", "did you mean 'generic'?"), ("x", f"known: {', '.join(technologies())}")],
+    [
+        ("genric", "did you mean 'generic'?"),
+        ("x", "HWGEN_LIBERTY_PATH is not set, so there are no user-defined ones"),
+    ],
 )
-def test_unknown_technology(name, hint):
+def test_unknown_technology(name, hint, monkeypatch):
+    monkeypatch.delenv("HWGEN_LIBERTY_PATH", raising=False)
     with pytest.raises(ConfigError) as error:
         load_technology(name)
-    assert str(error.value) == f"technology: should be a calibrated one, not {name!r}; {hint}"
+    assert str(error.value) == (
+        "technology: should be one of generic, asap7, ihp-sg13g2, sky130hd or an FPGA family, "
+        f"ecp5 or xcup, not {name!r}; {hint}"
+    )
 
 
 def test_unknown_kind_in_a_file():
@@ -174,14 +180,13 @@ def test_a_primitive_of_no_known_kind_cannot_be_measured():
         verilog(Primitive("memory", 8))
 
 
-@pytest.mark.usefixtures("own_cache")
+@pytest.mark.usefixtures("own_cache", "no_records")  # No training cores: no corrections.
 def test_calibration_writes_what_it_measured(tmp_path, monkeypatch):
     row = GRIDS["xor_row"]._replace(widths=(1, 2), check_widths=(3,))
     clamp = GRIDS["clamp"]._replace(
         sizes=(1, 2), widths=(2, 3), check_sizes=(3,), check_widths=(4,)
     )
     monkeypatch.setattr(calibration, "GRIDS", {"xor_row": row, "clamp": clamp})
-    monkeypatch.setattr(holdout, "FOLDER", tmp_path)  # No training cores: no corrections.
     seen = []
     path = calibrate("generic", tmp_path / "out" / "t.yaml", lambda *step: seen.append(step))
     result = load(Technology, path)

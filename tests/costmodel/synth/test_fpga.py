@@ -5,10 +5,12 @@ import json
 
 import pytest
 
+from costmodel.catalog import family_names, load_family
+from costmodel.synth import fpga
 from costmodel.synth import yosys as synth
-from costmodel.synth.fpga import CELLS, place_and_route, synthesise_fpga
+from costmodel.synth.fpga import nextpnr_version, place_and_route, synthesise_fpga
 from costmodel.synth.stat import read_hierarchy
-from costmodel.synth.yosys import SynthesisError, fpga
+from costmodel.synth.yosys import SynthesisError
 from hwgen.base.errors import ConfigError
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import structure
@@ -129,30 +131,23 @@ def test_counts_by_hand(family, expected):
     assert (result.family, result.tool) == (family, synth.tool_version())
 
 
-def test_products_are_luts_unless_blocks_are_allowed():
-    source = binary("mul", 8, 16, signed=1)
-    plain = synthesise_fpga(source, "top", "ecp5")
-    blocks = synthesise_fpga(source, "top", "ecp5", dsp=True)
-    narrow = synthesise_fpga(source, "top", "ecp5", wide_luts=False)
-    assert plain.dsp == narrow.dsp == 0 < plain.lut < narrow.lut
-    assert (blocks.dsp, blocks.lut) == (1, 0)
-    assert "PFUMX" in plain.cells
-    assert "PFUMX" not in narrow.cells
+@pytest.mark.parametrize("family", family_names())
+def test_products_are_luts(family):
+    result = synthesise_fpga(binary("mul", 8, 16, signed=1), "top", family)
+    assert result.dsp == 0 < result.lut
 
 
 @pytest.mark.parametrize(
-    ("options", "script"),
+    ("family", "flatten", "script"),
     [
-        (("xcup", True, False, True), "synth_xilinx -family xcup -noiopad -noclkbuf -flatten"),
-        (("ecp5", True, False, True), "synth_ecp5"),
-        (("ecp5", False, False, False), "synth_ecp5 -noflatten"),
-        (("xcup", False, True, True), "synth_xilinx -family xcup -noiopad -noclkbuf"),
+        ("xcup", True, "synth_xilinx -family xcup -noiopad -noclkbuf -flatten -nodsp -top core"),
+        ("ecp5", True, "synth_ecp5 -nodsp -top core"),
+        ("ecp5", False, "synth_ecp5 -noflatten -nodsp -top core"),
+        ("xcup", False, "synth_xilinx -family xcup -noiopad -noclkbuf -nodsp -top core"),
     ],
 )
-def test_scripts(options, script):
-    family, flatten, dsp, wide_luts = options
-    ends = f"{'' if dsp else ' -nodsp'}{'' if wide_luts else ' -nowidelut'} -top core"
-    assert fpga.command_of("core", family, flatten, dsp, wide_luts) == script + ends
+def test_scripts(family, flatten, script):
+    assert fpga.command_of("core", family, flatten) == script
 
 
 CORE = CoreConfig(kind="lut", mu=2, tables=2, ports=2, reuse=2, name="core")
@@ -203,7 +198,9 @@ def test_multiplexers_behind_luts_are_free_and_memory_is_named():
         cells("xcup", LDCE=1)
     assert str(error.value) == "top: xcup: LDCE is no cell that is counted"
     assert all(
-        not cell.lutram or cell.lutram == cell.lut for f in CELLS.values() for cell in f.values()
+        not cell.lutram or cell.lutram == cell.lut
+        for name in family_names()
+        for cell in load_family(name).cells.values()
     )
 
 
@@ -219,21 +216,24 @@ def test_second_run_comes_from_the_cache(monkeypatch):
 def test_unknown_family_and_top():
     with pytest.raises(ConfigError) as error:
         synthesise_fpga(binary("and", 1, 1), "top", "ice40")
-    assert str(error.value) == "family: should be xcup or ecp5, not 'ice40'"
+    assert str(error.value).startswith("technology: should be one of generic, ")
+    assert " or an FPGA family, ecp5 or xcup, not 'ice40'; " in str(error.value)
     with pytest.raises(SynthesisError, match=r"^other: hierarchy -check -top other: .* not found"):
         synthesise_fpga(binary("and", 1, 1), "other", "ecp5")
 
 
-def test_place_and_route_refuses_what_it_cannot_do(monkeypatch):
+def test_place_and_route_refuses_what_it_cannot_do():
     with pytest.raises(ConfigError) as error:
         place_and_route(REGISTER, "top", family="xcup")
     assert str(error.value) == "place_and_route: should be ecp5, not 'xcup'"
     with pytest.raises(ConfigError, match="should have at least one seed"):
         place_and_route(REGISTER, "top", seeds=())
-    monkeypatch.setattr(fpga, "NEXTPNR", "no-such-package")
+    device = load_family("ecp5").device.model_copy(update={"tool": "yowasp-nextpnr-none"})
     with pytest.raises(ConfigError) as error:
-        place_and_route(REGISTER, "top")
-    assert str(error.value) == "place_and_route: needs no-such-package; pip install 'hwgen[fpga]'"
+        nextpnr_version(device)
+    assert str(error.value) == (
+        "place_and_route: needs yowasp-nextpnr-none; pip install yowasp-nextpnr-none"
+    )
 
 
 needs_nextpnr = pytest.mark.skipif(

@@ -62,22 +62,24 @@ def test_unknown_technology(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as error:
         find_library("asap")
     assert not isinstance(error.value, MissingFilesError)
-    assert str(error.value) == (
-        "technology: should be one with Liberty files, not 'asap'; did you mean 'asap7'?"
+    head = (
+        "technology: should be one of generic, asap7, ihp-sg13g2, sky130hd or an FPGA family, "
+        "ecp5 or xcup, not "
     )
+    assert str(error.value) == f"{head}'asap'; did you mean 'asap7'?"
     monkeypatch.setenv("HWGEN_LIBERTY_PATH", f"{tmp_path}:{tmp_path}/b")
     with pytest.raises(ConfigError) as error:
         find_library("gf180")
-    head = "technology: should be one with Liberty files, not 'gf180'; known: generic, asap7, "
-    head += "ihp-sg13g2, sky130hd; of your own: "
     assert str(error.value) == (
-        f"{head}none, as there is no {tmp_path}/*/technology.yaml and no "
+        f"{head}'gf180'; user-defined ones are {tmp_path}/*/technology.yaml and "
         f"{tmp_path}/b/*/technology.yaml"
     )
     monkeypatch.delenv("HWGEN_LIBERTY_PATH")
     with pytest.raises(ConfigError) as error:
         find_library("gf180")
-    assert str(error.value) == f"{head}none, as HWGEN_LIBERTY_PATH is not set"
+    assert str(error.value) == (
+        f"{head}'gf180'; HWGEN_LIBERTY_PATH is not set, so there are no user-defined ones"
+    )
 
 
 def test_every_packaged_technology_has_a_description():
@@ -233,7 +235,7 @@ def test_a_packaged_name_cannot_be_taken(own):
 def test_the_name_of_an_fpga_family_cannot_be_taken(own):
     own.rename(own.parent / "ecp5")
     assert library_names() == list(PACKAGED)
-    with pytest.raises(ConfigError, match=r"should be one with Liberty files, not 'ecp5'; known: "):
+    with pytest.raises(ConfigError, match="should be one with Liberty files, not 'ecp5', an FPGA"):
         find_library("ecp5")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import hwgen.flow.calibrate.cell_samples as holdout
 from costmodel.judge.samples import load_samples
 from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.base.jobs import executor, workers
+from hwgen.flow.calibrate.samples import measure_samples
 from tests.support import ROOT
 
 distributed = pytest.importorskip("distributed", reason="pip install 'hwgen[cluster]'")
@@ -63,9 +63,8 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_synthesis_survives_the_death_of_a_worker(cluster, monkeypatch, tmp_path):
+def test_synthesis_survives_the_death_of_a_worker(cluster, no_records):
     """The same records as of local workers, each core once, in the order of the list."""
-    monkeypatch.setattr(holdout, "results_file", lambda tech, groups: tmp_path / f"{tech}.csv")
     small = sorted(load_samples().of("train"), key=lambda sample: sample.cells)[:6]
     most = small[-1].cells
     killed: list[int] = []
@@ -77,8 +76,8 @@ def test_synthesis_survives_the_death_of_a_worker(cluster, monkeypatch, tmp_path
             os.kill(victim.pid, signal.SIGKILL)
 
     with executor("dask", cluster.scheduler_address):
-        holdout.synthesise_samples("generic", ("train",), most, progress)
-    found = rows(tmp_path / "generic.csv")
+        measure_samples("generic", ("train",), most, progress)
+    found = rows(no_records / "training" / "generic.csv")
     assert killed
     recorded = rows(ROOT / "costmodel" / "training" / "generic.csv")
     names = [sample.name for sample in load_samples().of("train") if sample.cells <= most]

@@ -24,10 +24,10 @@ from hwgen.flow.compare.file import CompareConfig
 from hwgen.flow.verify import Verification
 from hwgen.spec.config import CoreConfig
 from sim.checkpoints import pack_rows
+from sim.nets.packaged import CHECKPOINTS
 from tests.conftest import CORE
-from tests.support import ROOT
 
-DIGITS = ROOT / "examples" / "digits"
+DIGITS = CHECKPOINTS["digits"]
 
 
 def test_generate_writes_both_files_and_prints_the_folder(hwgen_cli):
@@ -239,8 +239,8 @@ MISTAKES = {
     ),
     "unknown technology": (
         ("estimate", "core.yaml", "--tech", "generik"),
-        "hwgen: error: technology: should be a calibrated one, not 'generik'; "
-        "did you mean 'generic'?",
+        "hwgen: error: technology: should be one of generic, asap7, ihp-sg13g2, sky130hd or an "
+        "FPGA family, ecp5 or xcup, not 'generik'; did you mean 'generic'?",
     ),
     "bad layer": (
         ("verify", "core.yaml", "--layer", "1,0,3"),
@@ -556,7 +556,8 @@ def test_version(hwgen_cli):
         ),
         (
             ["calibrate", "ecp5", "--energy"],
-            "--energy: should go with cells, not with the FPGA family ecp5",
+            "technology: should be one with Liberty files, not 'ecp5', an FPGA family; take one of "
+            "generic, asap7, ihp-sg13g2, sky130hd",
         ),
         (
             ["validate", "generic", "--figure", "errors.pdf"],

@@ -11,8 +11,8 @@ import pytest
 
 import hwgen.cli
 from sim.checkpoints import pack_rows
+from sim.nets.packaged import CHECKPOINTS
 from tests.sim.checkpoints.gguf.test_layout_fit import model
-from tests.support import ROOT
 from tests.support.checkpoint_files import (
     I2_S,
     gguf_bytes,
@@ -22,7 +22,7 @@ from tests.support.checkpoint_files import (
     write_tq,
 )
 
-DIGITS = ROOT / "examples" / "digits"
+DIGITS = CHECKPOINTS["digits"]
 
 
 @pytest.fixture
@@ -145,4 +145,4 @@ def test_errors_are_one_line(inspect, tmp_path):
 def test_help_has_an_example(inspect):
     code, out, _ = inspect("--help")
     assert code == 0
-    assert "Example: hwgen inspect examples/digits" in out
+    assert "Example: hwgen inspect digits" in out

@@ -22,9 +22,9 @@ from sim.nets.network import (
     golden_matmul,
     read_test_set,
 )
-from tests.support import ROOT
+from sim.nets.packaged import CHECKPOINTS
 
-DIGITS = ROOT / "examples" / "digits"
+DIGITS = CHECKPOINTS["digits"]
 
 
 def layer(name, weights, scale=1.0, convention="multiply"):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from costmodel.synth.libraries import find_library
+from costmodel.target.report import BUILD, component
 from hwgen.base.errors import ConfigError
 from hwgen.flow.calibrate.gates import GateError, activity_of, gates, measure, random_work
-from hwgen.flow.synth.components import BUILD, component
 from hwgen.spec.config import CoreConfig
 from sim.verilated.gatelevel import GateModel, verilog
 from sim.verilated.model import ModelError

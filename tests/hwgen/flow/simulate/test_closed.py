@@ -9,7 +9,7 @@ import pytest
 
 from costmodel.cells.technology import load_technology
 from hwgen.base.errors import ConfigError
-from hwgen.flow.estimate.cells import estimate
+from hwgen.flow.estimate import estimate
 from hwgen.flow.simulate.closed import draw, simulate
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
@@ -73,7 +73,7 @@ def test_prefill_and_decode_add_up_and_time_follows(core):
 def test_energy_is_that_of_the_tiles_and_leakage(core):
     """At full speed as `hwgen estimate` has it; with stalls the clock ticks on."""
     result = simulate("bitnet-2b4t", core, tech="asap7")
-    one = estimate(core, "asap7")
+    one = estimate(core, "asap7").cost
     tiles = result.decode.taken.tiles
     leakage = one.energy.leakage_mw * result.cycles * one.clock.period_ns
     assert result.clock_ns == one.clock.period_ns

@@ -11,9 +11,9 @@ import hwgen.flow.sweep.finalists as flow
 from costmodel.cells.area import core_area
 from costmodel.cells.technology import load_technology
 from hwgen.base.errors import ConfigError
-from hwgen.flow.calibrate.cell_samples import synthesise_core
 from hwgen.flow.sweep.finalists import emit_best, spread, synthesise_front
 from hwgen.flow.sweep.run import sweep
+from hwgen.flow.synth import synthesise_core
 from hwgen.spec.config import load_core
 from hwgen.spec.structure import structure
 

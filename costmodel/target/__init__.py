@@ -1,0 +1,1 @@
+"""What commands ask of a technology, whether it is a library of cells or an FPGA family."""

@@ -1,1 +1,0 @@
-"""hwgen estimate: what a core costs, predicted."""

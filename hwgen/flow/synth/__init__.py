@@ -1,1 +1,0 @@
-"""hwgen synth: cores really synthesised."""
