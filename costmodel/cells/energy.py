@@ -149,9 +149,9 @@ def work_fj(
 ) -> Any:
     """Energy of ``tiles`` tiles in ``core_cycles`` cycles, without leakage, fJ; numbers or arrays.
 
-    core_cycles: of one core, or the sum of the cycles of several. per_tile:
-    `Schedule.slots_per_tile`, for which ``fj_per_tile`` holds. In further cycles, of filling,
-        draining and waiting, only the clock takes energy.
+    core_cycles: of one core, or the sum of the cycles of several.
+    per_tile: `Schedule.slots_per_tile`, for which ``fj_per_tile`` holds. In further cycles, of
+        filling, draining and waiting, only the clock takes energy.
     """
     return tiles * fj_per_tile + (core_cycles - tiles * per_tile) * clock_fj_per_cycle
 
