@@ -29,12 +29,12 @@ def scalar(predictor: Predictor) -> None:
     for shape in shapes:
         for tables in values:
             for ports in values:
-                predictor(shape.model_copy(update={"tables": tables, "ports": ports}))
+                predictor(shape.with_sizes(tables=tables, ports=ports))
     rng = random.Random(1)
     cores = [
-        rng.choice(shapes).model_copy(
-            update={"tables": rng.choice(values), "ports": rng.choice(values), "name": f"core{i}"}
-        )
+        rng.choice(shapes)
+        .with_sizes(tables=rng.choice(values), ports=rng.choice(values))
+        .model_copy(update={"name": f"core{i}"})
         for i in range(5000)
     ]
     times = []
@@ -64,12 +64,12 @@ def _rate(predictor: Predictor, act: str) -> float:
     ports = np.arange(1, 101)[None, :, None]
     reuse = np.arange(1, 101)[None, None, :]
     start = time.process_time()
-    found = predictor.shape(core).predict(tables, ports, reuse)
+    prediction = predictor.shape(core).predict(tables, ports, reuse)
     in_tiles, out_tiles = -(-LAYER[0] // (tables * core.mu)), -(-LAYER[1] // ports)
-    cycles = cycles_per_token(in_tiles, out_tiles, reuse, found.accumulator_latency)
+    cycles = cycles_per_token(in_tiles, out_tiles, reuse, prediction.accumulator_latency)
     spent = time.process_time() - start
-    assert found.area.shape == cycles.shape
-    return 1e-6 * found.area.size / spent
+    assert prediction.area.shape == cycles.shape
+    return 1e-6 * prediction.area.size / spent
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from costmodel.judge.cell_records import HOLDOUT, results_file
 from costmodel.judge.judgement import Judgement, judgements_of
 from hwgen.base.yamlfile import Strict
 from hwgen.flow.calibrate import fpga_samples as fpga_holdout
-from hwgen.flow.sweep.cores import core_files, core_keys
+from hwgen.flow.sweep.cores import axes_in, core_files
 
 JUDGED = {
     "area": (r"area_(ge|um2)", "area"),
@@ -72,14 +72,14 @@ def report_files(
     """
     if technology is not None and "technology" not in results:
         results = results.assign(technology=technology)
-    places, columns = core_keys(results), results.columns.tolist()
+    columns = results.columns.tolist()
     report = Report(
         title=title,
         question=question,
         results=results,
         core_files=core_files,
         objectives=[o if isinstance(o, Objective) else Objective(o) for o in objectives],
-        axes=[*places.values(), *more_axes],
+        axes=[*(axis.column for axis in axes_in(results)), *more_axes],
         best=[best] if isinstance(best, int) else list(best),
         dropped=dropped,
         kept=kept,
@@ -142,7 +142,7 @@ def accuracy(
     Columns that no quantity of the record stands for are left out: exact ones such as cycles, and
     all of a technology without a record.
     """
-    found = {}
+    accuracies = {}
     for judgement in _judgements(technology):
         quantity, _, data = judgement.quantity.partition(", ")
         by = model if quantity == "area" else "hwgen"
@@ -159,8 +159,8 @@ def accuracy(
         note = f"{name}{f' ({data} data)' if data else ''}, {everything.cores} cores: {parts}"
         for column in columns:
             if re.fullmatch(pattern, column):
-                found[column] = Accuracy(everything.mean, everything.cores, note)
-    return found
+                accuracies[column] = Accuracy(everything.mean, everything.cores, note)
+    return accuracies
 
 
 def _place(group: str) -> str:
