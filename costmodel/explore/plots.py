@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from hwgen.spec.axes import BY_COLUMN
+
 LABELS = {
     "area_ge": "core area, gate equivalents (NAND2)",
     "area_um2": "core area, µm²",
@@ -33,18 +35,7 @@ LABELS = {
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = {"signflip": "^", "multiplier": "s"}
-AXIS_LABELS = {
-    "mu": "activations per table µ",
-    "tables": "tables L",
-    "ports": "ports K",
-    "reuse": "reuse D",
-    "act": "activation format",
-    "arith": "arithmetic",
-    "fixed_bits": "fixed-point width, bits",
-    "sum_format": "output format",
-    "tile_n": "inputs per tile n",
-    "tile_m": "outputs per tile m",
-}
+TILE_LABELS = {"tile_n": "inputs per tile n", "tile_m": "outputs per tile m"}
 UNITS = {
     "um2": "µm²",
     "ge": "GE",
@@ -61,7 +52,8 @@ UNITS = {
 
 def label_of(column: str) -> str:
     """What a column of results is called, with its unit; of unknown ones its words."""
-    if label := LABELS.get(column) or AXIS_LABELS.get(column):
+    axis = BY_COLUMN.get(column)
+    if label := axis.label if axis else LABELS.get(column) or TILE_LABELS.get(column):
         return label
     unit = unit_of(column)
     words = [word for word in column.split("_") if UNITS.get(word) != unit]
@@ -69,7 +61,9 @@ def label_of(column: str) -> str:
 
 
 def unit_of(column: str) -> str:
-    """The short unit of a column, as the words of its name tell it; empty without one."""
+    """The short unit of a column: an axis' own, or as the words of its name tell it."""
+    if axis := BY_COLUMN.get(column):
+        return axis.unit
     return next((UNITS[word] for word in column.split("_") if word in UNITS), "")
 
 

@@ -26,11 +26,10 @@ import pandas as pd
 
 from costmodel.explore.plots import COLOURS, label_of, series_of, unit_of
 from costmodel.explore.sensitivity import sensitivity
+from hwgen.spec.axes import BY_COLUMN, BY_NAME
 
 MOST_BACKGROUND = 20_000
 """Points drawn beside the front; more are thinned."""
-SYMBOLS = {"mu": "µ", "tables": "L", "ports": "K", "reuse": "D"}
-"""How a core's axes are called in its short name."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
             name: {
                 "label": "kind and µ" if name == "series" else label_of(name),
                 "unit": unit_of(name),
-                "symbol": SYMBOLS.get(name, name.removeprefix("pipeline_")),
+                **axis_facts(name),
                 "number": _is_number(values),
                 **encode(values),
             }
@@ -155,6 +154,16 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
         },
         "colours": list(COLOURS),
     }
+
+
+def axis_facts(column: str) -> dict[str, Any]:
+    """How a column is called in a core's short name, and the words of other columns for which a
+    core has it at all."""
+    axis = BY_COLUMN.get(column)
+    if axis is None:
+        return {"symbol": column, "where": {}}
+    where = {BY_NAME[c.axis].column: list(c.words) for c in axis.conditions}
+    return {"symbol": axis.letter or axis.path[-1], "where": where}
 
 
 def shown_rows(front: np.ndarray, kept: Sequence[int], most_background: int) -> np.ndarray:

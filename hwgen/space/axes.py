@@ -124,6 +124,7 @@ def _group(name: str) -> Any:
     fields = {axis.path[1]: _field(axis) for axis in AXES if axis.path[0] == name and axis.path[1:]}
     group = create_model(f"{name.capitalize()}Axes", __base__=Strict, **fields)
     group.__doc__ = f"Axes of the {name} settings."
+    globals()[group.__name__] = group  # Where other processes find it that get a sweep.
     return group, group()
 
 
@@ -142,10 +143,11 @@ def _axes() -> type[Strict]:
     return create_model("Axes", __base__=Strict, __doc__=_AXES, **fields)
 
 
-_AXES = f"""Axes of a core: one value, a list, a range {{from, to, step or times}}, or an expression.
+_AXES = f"""Axes of a core: one value, a list, a range, or an expression.
 
-An axis multiplies only the cores that have it. In lists of {_names(nullable)} null is the core's
-default. {_names(lambda axis: axis.of_workload)} default to the largest of the workload's layers.
+A range is {{from, to, step or times}}. An axis multiplies only the cores that have it. Null in a
+list of {_names(nullable)} is the core's default.
+{_names(lambda axis: axis.of_workload)} default to the largest of the workload's layers.
 An expression, such as ``2 * tables * mu``, follows other axes instead of multiplying them.
 """
 if TYPE_CHECKING:
