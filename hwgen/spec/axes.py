@@ -133,8 +133,8 @@ REGISTERS = Condition(
 ROUNDING = Condition("arith", ("float",), "belongs to arith: float; should be 0, not {value}")
 _MULTIPLYING = "belongs to multiplier cores with arith: float; should be 0, not {value}"
 MULTIPLYING = (
-    Condition("kind", ("multiplier",), _MULTIPLYING),
     Condition("arith", ("float",), _MULTIPLYING),
+    Condition("kind", ("multiplier",), _MULTIPLYING),
 )
 
 AXES = (

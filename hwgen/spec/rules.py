@@ -89,17 +89,22 @@ def reason_of(fault: str) -> str:
 
 def faults(core: DerivedFields) -> Iterator[str]:
     """Everything that is wrong between the fields of a core, a line for each fault."""
-    yield from misplaced_axes(core)
+    of_numbers, others = misplaced_axes(core)
+    yield from of_numbers
     yield from number_faults(core)
+    yield from others
     yield from size_faults(core)
     yield from accumulator_faults(core)
 
 
-def misplaced_axes(core: DerivedFields) -> Iterator[str]:
-    """Axes that a core says and does not have; those for the same reason in one line."""
+def misplaced_axes(core: DerivedFields) -> tuple[list[str], list[str]]:
+    """Axes that a core says and does not have, those for the same reason in one line.
+
+    First those that its numbers do not have, which explain other faults of numbers.
+    """
     values = core.axis_values()
     known = with_defaults(values)
-    names: dict[str, list[str]] = {}
+    names: dict[tuple[bool, str], list[str]] = {}
     for axis in AXES:
         value = values[axis.name]
         if not axis.conditions or value is None or value == axis.elsewhere:
@@ -107,11 +112,14 @@ def misplaced_axes(core: DerivedFields) -> Iterator[str]:
         condition = axis.broken(known)
         if condition is not None and core.says(axis):
             fault = condition.fault.format(value=value, **known)
-            names.setdefault(fault, []).append(axis.name)
-    for fault, axes in names.items():
+            of_numbers = condition.axis in ("act", "arith")
+            names.setdefault((of_numbers, fault), []).append(axis.name)
+    lines: tuple[list[str], list[str]] = [], []
+    for (of_numbers, fault), axes in names.items():
         if len(axes) > 1:
             fault = fault.replace("belongs", "belong").replace("remove it", "remove them")
-        yield f"{', '.join(axes)}: {fault}"
+        lines[0 if of_numbers else 1].append(f"{', '.join(axes)}: {fault}")
+    return lines
 
 
 def size_faults(core: DerivedFields) -> Iterator[str]:

@@ -21,11 +21,11 @@ from costmodel.explore.pareto import pareto_mask
 from costmodel.explore.report import Objective, Report, sensitivities
 from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.flow.sweep import part_files as parts_module
+from hwgen.flow.sweep import run as sweep_module
 from hwgen.flow.sweep.merge import sampled
 from hwgen.flow.sweep.part_files import Layout, PartError, PartFiles
 from hwgen.flow.sweep.plan import plan_sweep
 from hwgen.flow.sweep.run import prepare, run, sweep
-from hwgen.flow.sweep.run import run as sweep_module
 from hwgen.spec.rows import core_of
 from tests.support import ROOT
 
