@@ -197,9 +197,12 @@ def validation_figure(panels: Sequence[Sequence[Panel]]) -> Figure:
 
 
 def _validation_panel(panel: Panel, axes: Axes) -> None:
-    found = panel.cores[f"synthesised_{panel.quantity}"].astype(float)
+    measured = panel.cores[f"synthesised_{panel.quantity}"].astype(float)
     predicted = panel.cores[f"predicted_{panel.quantity}"].astype(float)
-    ends = [min(found.min(), predicted.min()) / 1.3, max(found.max(), predicted.max()) * 1.3]
+    ends = [
+        min(measured.min(), predicted.min()) / 1.3,
+        max(measured.max(), predicted.max()) * 1.3,
+    ]
     axes.fill_between(
         ends, [end / 1.1 for end in ends], [end * 1.1 for end in ends], color="0.88", lw=0
     )
@@ -207,7 +210,7 @@ def _validation_panel(panel: Panel, axes: Axes) -> None:
     groups = panel.cores["group"]
     for colour, marker, name in zip(COLOURS, "os^D", ("inside", "outside", "large"), strict=False):
         here = groups == name
-        axes.scatter(found[here], predicted[here], s=14, color=colour, marker=marker, label=name)
+        axes.scatter(measured[here], predicted[here], s=14, color=colour, marker=marker, label=name)
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
     axes.set(xlabel="synthesised", ylabel="predicted")
     for axis in (axes.xaxis, axes.yaxis):
@@ -216,7 +219,7 @@ def _validation_panel(panel: Panel, axes: Axes) -> None:
         axis.set_minor_locator(NullLocator())
     axes.tick_params(labelsize=8)
     axes.set_title(
-        f"{panel.title}\n{len(found)} cores, mean error {panel.mean_error:.1%}", fontsize=9
+        f"{panel.title}\n{len(measured)} cores, mean error {panel.mean_error:.1%}", fontsize=9
     )
     axes.set_aspect("equal")
     axes.grid(alpha=0.25, lw=0.5)

@@ -148,7 +148,8 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
         },
         "accuracy": {
             technology: {
-                column: [found.error, found.cores, found.note] for column, found in columns.items()
+                column: [errors.error, errors.cores, errors.note]
+                for column, errors in columns.items()
             }
             for technology, columns in report.accuracy.items()
         },
@@ -210,7 +211,7 @@ def breakdowns(results: pd.DataFrame) -> dict[str, dict[str, str]]:
     Only where the parts do add up to the whole.
     """
     numbers = [str(name) for name in results if _is_number(results[name])]
-    found = {}
+    wholes = {}
     for total in numbers:
         head, _, unit = total.partition("_")
         pattern = re.compile(
@@ -221,14 +222,14 @@ def breakdowns(results: pd.DataFrame) -> dict[str, dict[str, str]]:
             known = results[[total, *parts.values()]].dropna()
             together = known[list(parts.values())].sum(axis=1)
             if len(known) and np.allclose(together, known[total], rtol=1e-6):
-                found[total] = parts
-    return found
+                wholes[total] = parts
+    return wholes
 
 
 def sensitivities(report: Report) -> dict[str, pd.DataFrame]:
     """Shares by axis and objective for each technology ("" without), over all kept points or a
     fair sample of them."""
-    found = {}
+    shares = {}
     points = report.results if report.fair is None else report.fair
     for technology in technologies_of(points) or [""]:
         part = points
@@ -236,8 +237,8 @@ def sensitivities(report: Report) -> dict[str, pd.DataFrame]:
             part = part[part["technology"] == technology]
         there = [o.column for o in report.objectives if part[o.column].notna().any()]
         varied = [axis for axis in report.axes if part[axis].nunique(dropna=False) > 1]
-        found[technology] = sensitivity(part, varied, there)
-    return found
+        shares[technology] = sensitivity(part, varied, there)
+    return shares
 
 
 def technologies_of(results: pd.DataFrame) -> list[str]:

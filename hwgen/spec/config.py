@@ -23,8 +23,8 @@ class CoreConfig(DerivedFields):
 
     @model_validator(mode="after")
     def _legal(self) -> Self:
-        if found := list(faults(self)):
-            raise ValueError("\n".join(found))
+        if lines := list(faults(self)):
+            raise ValueError("\n".join(lines))
         return self
 
     @property

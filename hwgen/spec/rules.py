@@ -51,8 +51,8 @@ class SizeRule(NamedTuple):
         """What is said of a core that breaks the rule."""
         sizes = sizes_of(core)
         small, large = self.small(core, sizes), self.large(core, sizes)
-        found = f" = {small}, not {large}" if self.small_is_limit else f", not {small}"
-        return f"{self.reason}{found}{self.remedy}"
+        numbers = f" = {small}, not {large}" if self.small_is_limit else f", not {small}"
+        return f"{self.reason}{numbers}{self.remedy}"
 
 
 SIZE_RULES = (
