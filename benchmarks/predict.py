@@ -29,12 +29,12 @@ def scalar(predictor: Predictor) -> None:
     for shape in shapes:
         for tables in values:
             for ports in values:
-                predictor(shape.model_copy(update={"tables": tables, "ports": ports}))
+                predictor(shape.with_sizes(tables=tables, ports=ports))
     rng = random.Random(1)
     cores = [
-        rng.choice(shapes).model_copy(
-            update={"tables": rng.choice(values), "ports": rng.choice(values), "name": f"core{i}"}
-        )
+        rng.choice(shapes)
+        .with_sizes(tables=rng.choice(values), ports=rng.choice(values))
+        .model_copy(update={"name": f"core{i}"})
         for i in range(5000)
     ]
     times = []
@@ -64,13 +64,13 @@ def _rate(predictor: Predictor, act: str) -> float:
     ports = np.arange(1, 101)[None, :, None]
     reuse = np.arange(1, 101)[None, None, :]
     start = time.process_time()
-    found = predictor.shape(core).predict(tables, ports, reuse)
+    prediction = predictor.shape(core).predict(tables, ports, reuse)
     schedule = Schedule(
         tile_n=tables * core.mu,
         tile_m=ports,
         reuse=reuse,
-        accumulator_latency=found.accumulator_latency,
-        latency=found.latency,
+        accumulator_latency=prediction.accumulator_latency,
+        latency=prediction.latency,
         first_key=1,
         act_beat_bits=0,
         key_beat_bits=0,
@@ -79,8 +79,8 @@ def _rate(predictor: Predictor, act: str) -> float:
     in_tiles, out_tiles = schedule.in_tiles(LAYER[0]), schedule.out_tiles(LAYER[1])
     cycles = schedule.token_cycles(in_tiles, out_tiles)
     spent = time.process_time() - start
-    assert found.area.shape == cycles.shape
-    return 1e-6 * found.area.size / spent
+    assert prediction.area.shape == cycles.shape
+    return 1e-6 * prediction.area.size / spent
 
 
 def main() -> None:

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from hwgen.flow.sweep.prepare import Question, ask
+from hwgen.flow.sweep.plan import SweepPlan, plan_sweep
 from hwgen.flow.sweep.run import Forecast, Layout, Work, run
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "million-points.yaml"
 ROUNDS = 3
 
 
-def rate(question: Question) -> tuple[float, int, int]:
+def rate(plan: SweepPlan) -> tuple[float, int, int]:
     """Points a second, all files written; points, and how many are on the front."""
-    layout = Layout(question.space)
-    work = Work(question, layout, Forecast(0, 0, 0, 0.0, 0.0, jobs=1), Path())
+    layout = Layout(plan.space)
+    work = Work(plan, layout, Forecast(0, 0, 0, 0.0, 0.0, jobs=1), Path())
     seconds = np.inf
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
@@ -34,10 +34,10 @@ def rate(question: Question) -> tuple[float, int, int]:
 
 
 def main() -> None:
-    question = ask(Path(sys.argv[1]) if len(sys.argv) > 1 else EXAMPLE)
+    plan = plan_sweep(Path(sys.argv[1]) if len(sys.argv) > 1 else EXAMPLE)
     for keep in ("front", "all"):
-        config = question.config.model_copy(update={"keep": keep})
-        speed, points, front = rate(replace(question, config=config))
+        config = plan.config.model_copy(update={"keep": keep})
+        speed, points, front = rate(replace(plan, config=config))
         what = f"{points:,} points, {len(config.objectives)} objectives, {front:,} on the front"
         print(f"keep {keep}: {speed:,.0f} points a second ({what})", flush=True)
 

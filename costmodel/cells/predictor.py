@@ -30,6 +30,7 @@ from costmodel.cells.paths import (
     widest_stage,
 )
 from costmodel.cells.technology import Technology
+from hwgen.spec.axes import SIZES
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.counts import (
     accumulate_counts,
@@ -42,7 +43,7 @@ from hwgen.spec.primitive import Counts
 from hwgen.spec.schedule import slots
 from hwgen.spec.structure import COMPONENTS, Structure, structure
 
-VARIED = ("tables", "ports", "reuse", "name")
+VARIED = (*SIZES, "name")
 """What does not belong to a shape."""
 UnitArea = Callable[[str, Counts, Technology], float]
 """`costmodel.cells.area.unit_area`, or that of another model."""
@@ -82,23 +83,24 @@ class Predictor:
 
     def __init__(self, technology: Technology, activity: ActivityClass = "random") -> None:
         self.technology, self.activity = technology, activity
-        self._shapes: dict[tuple[Any, ...], Shape] = {}
+        self._shapes: dict[tuple[Any, ...], PricedShape] = {}
         self._prices: dict[Any, Prices] = {}
 
-    def shape(self, core: CoreConfig) -> Shape:
+    def shape(self, core: CoreConfig) -> PricedShape:
         """The shape of a core."""
         key = _SHAPE(core)
-        found = self._shapes.get(key)
-        if found is None:
-            found = self._shapes[key] = Shape(core, self.technology, self.activity, self._prices)
-        return found
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = PricedShape(core, self.technology, self.activity, self._prices)
+            self._shapes[key] = shape
+        return shape
 
     def __call__(self, core: CoreConfig) -> Prediction:
         """One core."""
         return self.shape(core).predict(core.tables, core.ports, core.reuse)
 
 
-class Shape:
+class PricedShape:
     """All cores like ``core`` but for tables, ports and reuse."""
 
     def __init__(
@@ -118,7 +120,8 @@ class Shape:
     def predict(self, tables: Any, ports: Any, reuse: Any) -> Prediction:
         """Numbers for integers, or for integer arrays that broadcast against each other.
 
-        Every combination must be a legal core; nothing is checked here.
+        Each size must be legal beside 1 of the others, or ValueError; of combinations that are
+        not legal the numbers mean nothing.
         """
         deep = _look(lambda d: int(d > 1), reuse)
         units = self._units(tables, ports, reuse, deep)
@@ -193,25 +196,24 @@ class Shape:
 
     def structure(self, tables: int, ports: int, reuse: int) -> Structure:
         """Of one core of this shape."""
-        update = {"tables": tables, "ports": ports, "reuse": reuse}
-        return structure(self.core.model_copy(update=update))
+        return structure(self.core.with_sizes(tables=tables, ports=ports, reuse=reuse))
 
     def _get(self, price: Callable[..., Any], *axes: Any) -> Any:
         """``price`` at ``axes``; each combination of values is priced once."""
         if _any_array(axes):
             return _look(lambda *values: self._get(price, *values), *axes)
         key = (price, *axes)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = price(*axes)
-        return found
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = price(*axes)
+        return known
 
     def _prices_at(self, price: Callable[..., Prices], *axes: Any) -> Prices:
         """`Prices` of one unit, or arrays of them."""
-        found = self._get(price, *axes)
-        if isinstance(found, Prices):
-            return found
-        return Prices(*(found[..., place] for place in range(len(Prices._fields))))
+        prices = self._get(price, *axes)
+        if isinstance(prices, Prices):
+            return prices
+        return Prices(*(prices[..., place] for place in range(len(Prices._fields))))
 
     def _price(self, component: str, counts: Counts) -> Prices:
         technology = self.technology
@@ -264,10 +266,10 @@ class Shape:
         return self._priced("control", spec, tile_index_counts)
 
     def _priced(self, component: str, spec: Any, counts: Callable[[Any], Counts]) -> Prices:
-        found = self._prices.get((counts, spec))
-        if found is None:
-            found = self._prices[counts, spec] = self._price(component, counts(spec))
-        return found
+        prices = self._prices.get((counts, spec))
+        if prices is None:
+            prices = self._prices[counts, spec] = self._price(component, counts(spec))
+        return prices
 
     def _latency(self, tables: int, deep: int) -> int:
         return self.structure(tables, 1, 1 + deep).latency

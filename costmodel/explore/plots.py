@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from hwgen.spec.axes import BY_COLUMN
+
 LABELS = {
     "area_ge": "core area, gate equivalents (NAND2)",
     "area_um2": "core area, µm²",
@@ -33,18 +35,7 @@ LABELS = {
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = {"signflip": "^", "multiplier": "s"}
-AXIS_LABELS = {
-    "mu": "activations per table µ",
-    "tables": "tables L",
-    "ports": "ports K",
-    "reuse": "reuse D",
-    "act": "activation format",
-    "arith": "arithmetic",
-    "fixed_bits": "fixed-point width, bits",
-    "sum_format": "output format",
-    "tile_n": "inputs per tile n",
-    "tile_m": "outputs per tile m",
-}
+TILE_LABELS = {"tile_n": "inputs per tile n", "tile_m": "outputs per tile m"}
 UNITS = {
     "um2": "µm²",
     "ge": "GE",
@@ -61,7 +52,8 @@ UNITS = {
 
 def label_of(column: str) -> str:
     """What a column of results is called, with its unit; of unknown ones its words."""
-    if label := LABELS.get(column) or AXIS_LABELS.get(column):
+    axis = BY_COLUMN.get(column)
+    if label := axis.label if axis else LABELS.get(column) or TILE_LABELS.get(column):
         return label
     unit = unit_of(column)
     words = [word for word in column.split("_") if UNITS.get(word) != unit]
@@ -69,7 +61,9 @@ def label_of(column: str) -> str:
 
 
 def unit_of(column: str) -> str:
-    """The short unit of a column, as the words of its name tell it; empty without one."""
+    """The short unit of a column: an axis' own, or as the words of its name tell it."""
+    if axis := BY_COLUMN.get(column):
+        return axis.unit
     return next((UNITS[word] for word in column.split("_") if word in UNITS), "")
 
 
@@ -203,9 +197,12 @@ def validation_figure(panels: Sequence[Sequence[Panel]]) -> Figure:
 
 
 def _validation_panel(panel: Panel, axes: Axes) -> None:
-    found = panel.cores[f"synthesised_{panel.quantity}"].astype(float)
+    measured = panel.cores[f"synthesised_{panel.quantity}"].astype(float)
     predicted = panel.cores[f"predicted_{panel.quantity}"].astype(float)
-    ends = [min(found.min(), predicted.min()) / 1.3, max(found.max(), predicted.max()) * 1.3]
+    ends = [
+        min(measured.min(), predicted.min()) / 1.3,
+        max(measured.max(), predicted.max()) * 1.3,
+    ]
     axes.fill_between(
         ends, [end / 1.1 for end in ends], [end * 1.1 for end in ends], color="0.88", lw=0
     )
@@ -213,7 +210,7 @@ def _validation_panel(panel: Panel, axes: Axes) -> None:
     groups = panel.cores["group"]
     for colour, marker, name in zip(COLOURS, "os^D", ("inside", "outside", "large"), strict=False):
         here = groups == name
-        axes.scatter(found[here], predicted[here], s=14, color=colour, marker=marker, label=name)
+        axes.scatter(measured[here], predicted[here], s=14, color=colour, marker=marker, label=name)
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
     axes.set(xlabel="synthesised", ylabel="predicted")
     for axis in (axes.xaxis, axes.yaxis):
@@ -222,7 +219,7 @@ def _validation_panel(panel: Panel, axes: Axes) -> None:
         axis.set_minor_locator(NullLocator())
     axes.tick_params(labelsize=8)
     axes.set_title(
-        f"{panel.title}\n{len(found)} cores, mean error {panel.mean_error:.1%}", fontsize=9
+        f"{panel.title}\n{len(measured)} cores, mean error {panel.mean_error:.1%}", fontsize=9
     )
     axes.set_aspect("equal")
     axes.grid(alpha=0.25, lw=0.5)

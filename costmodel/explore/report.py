@@ -26,11 +26,10 @@ import pandas as pd
 
 from costmodel.explore.plots import COLOURS, label_of, series_of, unit_of
 from costmodel.explore.sensitivity import sensitivity
+from hwgen.spec.axes import BY_COLUMN, BY_NAME
 
 MOST_BACKGROUND = 20_000
 """Points drawn beside the front; more are thinned."""
-SYMBOLS = {"mu": "µ", "tables": "L", "ports": "K", "reuse": "D"}
-"""How a core's axes are called in its short name."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
             name: {
                 "label": "kind and µ" if name == "series" else label_of(name),
                 "unit": unit_of(name),
-                "symbol": SYMBOLS.get(name, name.removeprefix("pipeline_")),
+                **axis_facts(name),
                 "number": _is_number(values),
                 **encode(values),
             }
@@ -149,12 +148,23 @@ def content(report: Report, most_background: int = MOST_BACKGROUND) -> dict[str,
         },
         "accuracy": {
             technology: {
-                column: [found.error, found.cores, found.note] for column, found in columns.items()
+                column: [errors.error, errors.cores, errors.note]
+                for column, errors in columns.items()
             }
             for technology, columns in report.accuracy.items()
         },
         "colours": list(COLOURS),
     }
+
+
+def axis_facts(column: str) -> dict[str, Any]:
+    """How a column is called in a core's short name, and the words of other columns for which a
+    core has it at all."""
+    axis = BY_COLUMN.get(column)
+    if axis is None:
+        return {"symbol": column, "where": {}}
+    where = {BY_NAME[c.axis].column: list(c.words) for c in axis.conditions}
+    return {"symbol": axis.letter or axis.path[-1], "where": where}
 
 
 def shown_rows(front: np.ndarray, kept: Sequence[int], most_background: int) -> np.ndarray:
@@ -201,7 +211,7 @@ def breakdowns(results: pd.DataFrame) -> dict[str, dict[str, str]]:
     Only where the parts do add up to the whole.
     """
     numbers = [str(name) for name in results if _is_number(results[name])]
-    found = {}
+    wholes = {}
     for total in numbers:
         head, _, unit = total.partition("_")
         pattern = re.compile(
@@ -212,14 +222,14 @@ def breakdowns(results: pd.DataFrame) -> dict[str, dict[str, str]]:
             known = results[[total, *parts.values()]].dropna()
             together = known[list(parts.values())].sum(axis=1)
             if len(known) and np.allclose(together, known[total], rtol=1e-6):
-                found[total] = parts
-    return found
+                wholes[total] = parts
+    return wholes
 
 
 def sensitivities(report: Report) -> dict[str, pd.DataFrame]:
     """Shares by axis and objective for each technology ("" without), over all kept points or a
     fair sample of them."""
-    found = {}
+    shares = {}
     points = report.results if report.fair is None else report.fair
     for technology in technologies_of(points) or [""]:
         part = points
@@ -227,8 +237,8 @@ def sensitivities(report: Report) -> dict[str, pd.DataFrame]:
             part = part[part["technology"] == technology]
         there = [o.column for o in report.objectives if part[o.column].notna().any()]
         varied = [axis for axis in report.axes if part[axis].nunique(dropna=False) > 1]
-        found[technology] = sensitivity(part, varied, there)
-    return found
+        shares[technology] = sensitivity(part, varied, there)
+    return shares
 
 
 def technologies_of(results: pd.DataFrame) -> list[str]:

@@ -91,13 +91,17 @@ const percent = (share) =>
 const plural = (count, word) => `${full(count)} ${word}${count === 1 ? "" : "s"}`;
 const lower = (label) => label.split(", ")[0];
 
+/** Whether a core has an axis. */
+const has = (row, axis) =>
+  Object.entries(columns[axis].where).every(([other, words]) => !columns[other] || words.includes(columns[other].values[row]));
+
 /** A core in a few words: what tells it from the others. */
 function nameOf(row) {
   const parts = [];
   for (const axis of new Set(["kind", "act", ...data.axes])) {
     const value = columns[axis]?.values[row];
     if (value === null || value === undefined || value === "" || value === 0) continue;
-    if (axis === "mu" && columns.kind && columns.kind.values[row] !== "lut") continue;
+    if (!has(row, axis)) continue;
     parts.push(typeof value === "number" ? `${columns[axis].symbol}=${full(value)}` : value);
   }
   return parts.join(" ");

@@ -88,10 +88,10 @@ def sweep(
     if search is None and seed:
         raise ConfigError("--seed: has no effect without --search; leave it out")
     if search is not None and not dry_run:
-        from hwgen.flow.sweep.search import search as run_search
+        from hwgen.flow.sweep.search import search as search_space
 
         with counted("searching", rate=True) as progress:
-            result = run_search(config, search, out, seed, progress)
+            result = search_space(config, search, out, seed, progress)
     else:
         work = prepare(config, out, jobs or len(os.sched_getaffinity(0)))
         if dry_run:

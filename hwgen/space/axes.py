@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, create_model
 
 from hwgen.base.yamlfile import Strict, explain
+from hwgen.spec.axes import AXES, Axis
+from hwgen.spec.config import CoreConfig
 
 MAX_VALUES = 200_000
 """Of one axis."""
@@ -96,40 +99,61 @@ WordsOrNull = Annotated[
 ]
 
 
-class PipelineAxes(Strict):
-    """Axes of the pipeline settings."""
-
-    build: Ints = (0,)
-    fetch: Ints = (0,)
-    reduce: Ints = (0,)
-    fp_add: Ints = (0,)
-    fp_mul: Ints = (0,)
+def nullable(axis: Axis) -> bool:
+    """Whether an axis has no fixed default, so that null in a list stands for the core's."""
+    return axis.default is None and axis.swept is None and not _required(axis)
 
 
-class Axes(Strict):
-    """Axes of a core: one value, a list, a range {from, to, step or times}, or an expression.
+def _required(axis: Axis) -> bool:
+    return len(axis.path) == 1 and CoreConfig.model_fields[axis.name].is_required()
 
-    ``arith``, ``fixed_bits`` and ``sum_format`` concern floating-point activations only, and
-    ``fixed_bits`` only arith: fixed. In lists of the latter two null is the core's default.
-    ``max_in_features`` and ``max_out_features`` default to the largest of the workload's layers.
-    An expression, such as ``2 * tables * mu``, follows other axes instead of multiplying them.
-    """
 
-    kind: Words
-    act: Words = ("int8",)
-    arith: Words = ("fixed",)
-    fixed_bits: IntsOrNull | None = None
-    sum_format: WordsOrNull | None = None
-    mu: Ints = (1,)
-    tables: Ints
-    ports: Ints
-    reuse: Ints = (1,)
-    table: Words = ("half",)
-    storage: Words = ("wires",)
-    builder: Words = ("minimal",)
-    pipeline: PipelineAxes = PipelineAxes()
-    max_in_features: Ints | None = None
-    max_out_features: Ints | None = None
+def _field(axis: Axis) -> Any:
+    """Type and default of an axis in a sweep file."""
+    if nullable(axis):
+        return (WordsOrNull if axis.type is str else IntsOrNull) | None, None
+    values = Words if axis.type is str else Ints
+    if axis.of_workload:
+        return values | None, None
+    default = axis.default if axis.swept is None else axis.swept
+    return values, ... if _required(axis) else (default,)
+
+
+def _group(name: str) -> Any:
+    """Type and default of the axes of a group of settings."""
+    fields = {axis.path[1]: _field(axis) for axis in AXES if axis.path[0] == name and axis.path[1:]}
+    group = create_model(f"{name.capitalize()}Axes", __base__=Strict, **fields)
+    group.__doc__ = f"Axes of the {name} settings."
+    globals()[group.__name__] = group  # Where other processes find it that get a sweep.
+    return group, group()
+
+
+def _names(chosen: Callable[[Axis], bool]) -> str:
+    *names, last = (f"``{axis.name}``" for axis in AXES if chosen(axis))
+    return f"{', '.join(names)} and {last}"
+
+
+def _axes() -> type[Strict]:
+    """The model of all axes of a core, from their table."""
+    fields = {}
+    for axis in AXES:
+        head = axis.path[0]
+        if head not in fields:
+            fields[head] = _field(axis) if len(axis.path) == 1 else _group(head)
+    return create_model("Axes", __base__=Strict, __doc__=_AXES, **fields)
+
+
+_AXES = f"""Axes of a core: one value, a list, a range, or an expression.
+
+A range is {{from, to, step or times}}. An axis multiplies only the cores that have it. Null in a
+list of {_names(nullable)} is the core's default.
+{_names(lambda axis: axis.of_workload)} default to the largest of the workload's layers.
+An expression, such as ``2 * tables * mu``, follows other axes instead of multiplying them.
+"""
+if TYPE_CHECKING:
+    Axes = Strict
+else:
+    Axes = _axes()
 
 
 class SystemAxes(Strict):

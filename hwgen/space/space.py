@@ -7,61 +7,56 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from hwgen.base.errors import ConfigError
 from hwgen.base.yamlfile import explain
-from hwgen.space.axes import Axes, PipelineAxes
+from hwgen.space.axes import nullable
 from hwgen.space.expressions import Expression, ExpressionError, Interval, parse
 from hwgen.space.sweep_file import SweepConfig
+from hwgen.spec.axes import AXES, SIZES, Axis, nested
 from hwgen.spec.config import CoreConfig
-from hwgen.spec.number import FORMATS
+from hwgen.spec.rows import row_of, values_of
+from hwgen.spec.rules import SIZE_RANGE, in_size_range, reason_of
 
-LUT_ONLY = ("mu", "codebook", "table", "storage", "builder")
-FLOAT_ONLY = ("arith", "fixed_bits", "sum_format")
-GRID = ("tables", "ports", "reuse", "cores")
+TECHNOLOGY = Axis("technology", str)
+CORES = Axis("cores", int, size=True)
+"""Axes of a sweep beside those of a core."""
+EVERY = (TECHNOLOGY, *AXES, CORES)
+GRID = tuple(axis.name for axis in EVERY if axis.size)
 """Sizes that all shapes have in common, the last one fastest."""
-MOST = 4096
-"""Of each of them."""
-DEPTHS = tuple(f"pipeline.{name}" for name in PipelineAxes.model_fields)
-SHAPE_NUMBERS = ("mu", *DEPTHS, "max_in_features", "max_out_features")
-WORDS = ("technology", "kind", "act", "arith", "sum_format", "table", "storage", "builder")
+SHAPE_AXES = tuple(axis for axis in AXES if not axis.size)
+SHAPE_NUMBERS = tuple(a.name for a in SHAPE_AXES if a.type is int and not nullable(a))
+"""Those that may be expressions, which follow from each other only."""
+GIVEN_NUMBERS = tuple(a.name for a in SHAPE_AXES if a.type is int and nullable(a))
+SELECTIVE = tuple(axis for axis in AXES if axis.conditions and not axis.zero_is_none)
+"""Those that a sweep leaves out where cores do not have them."""
+NUMBERS = (*SHAPE_NUMBERS, *GIVEN_NUMBERS, *GRID)
+WORDS = tuple(axis.name for axis in EVERY if axis.type is str)
 MAX_SHAPES = 200_000
 MAX_POINTS = 10**10
 
 
-class Shape(NamedTuple):
+class CoreShape(NamedTuple):
     """All cores like ``core``, which has one table, port and accumulator, in a technology."""
 
     technology: str
     core: CoreConfig
 
     @property
-    def columns(self) -> dict[str, Any]:
-        """What all points of the shape have in common, as results have it."""
-        core, lut = self.core, self.core.kind == "lut"
-        return {
-            "technology": self.technology,
-            "kind": core.kind,
-            "act": core.act,
-            "arith": core.arith or "",
-            "fixed_bits": core.number.bits if core.arith == "fixed" else 0,
-            "sum_format": core.sum_number.name if core.sum_number else "",
-            "mu": core.mu,
-            "table": core.table or ("half" if lut else ""),
-            "storage": core.storage or ("wires" if lut else ""),
-            "builder": core.builder or ("minimal" if lut else ""),
-            **{f"pipeline_{name}": depth for name, depth in core.pipeline.model_dump().items()},
-            "max_in_features": core.max_in_features,
-            "max_out_features": core.max_out_features,
-        }
+    def names(self) -> dict[str, Any]:
+        """What all points of the shape have in common, as expressions call it."""
+        values = values_of(self.core)
+        return {"technology": self.technology} | {a.name: values[a.name] for a in SHAPE_AXES}
 
     @property
-    def names(self) -> dict[str, Any]:
-        """The same, as expressions call it."""
-        return {name.replace("pipeline_", "pipeline."): v for name, v in self.columns.items()}
+    def columns(self) -> dict[str, Any]:
+        """The same, as results have it."""
+        row = row_of(self.core)
+        return {"technology": self.technology} | {a.column: row[a.column] for a in SHAPE_AXES}
 
 
 class Space:
@@ -95,7 +90,7 @@ class Space:
         combinations = math.prod(map(len, self.axes.values()))
         self._check_size(combinations // self.grid, combinations)
         self.dropped: Counter[str] = Counter()
-        self.shapes: list[Shape] = list(self._shapes())
+        self.shapes: list[CoreShape] = list(self._shapes())
         self._check_bounds()
         self._raise()
 
@@ -109,8 +104,8 @@ class Space:
         """Of all axes."""
         return self.size + self.dropped.total()
 
-    def point(self, number: int) -> tuple[Shape, CoreConfig, int]:
-        """Shape, core and number of cores of a point; ValidationError unless it is legal."""
+    def point(self, number: int) -> tuple[CoreShape, CoreConfig, int]:
+        """Shape, core and number of cores of a point; ValueError unless it is legal."""
         place, rest = divmod(number, self.grid)
         shape = self.shapes[place]
         values = shape.names
@@ -119,8 +114,7 @@ class Space:
             values[name] = self.axes[name][at]
         for name, expression in self.linked.items():
             values[name] = expression.value(values)
-        content = {name: values[name] for name in ("tables", "ports", "reuse")}
-        core = CoreConfig.model_validate(shape.core.model_dump(exclude_unset=True) | content)
+        core = shape.core.with_sizes(**{name: values[name] for name in SIZES})
         return shape, core, values["cores"]
 
     def cores(self) -> Iterator[CoreConfig]:
@@ -128,38 +122,30 @@ class Space:
         for number in range(self.size):
             try:
                 yield self.point(number)[1]
-            except ValidationError:
+            except ValueError:
                 continue
 
     def _given(self) -> dict[str, Any]:
         """Axes by dotted name, as the file gives them."""
-        axes = self.config.core
         given: dict[str, Any] = {"technology": self.config.technology}
-        for name in Axes.model_fields:
-            if name == "pipeline":
-                given |= {depth: getattr(axes.pipeline, depth.split(".")[1]) for depth in DEPTHS}
-            else:
-                given[name] = getattr(axes, name)
-        given["fixed_bits"] = given["fixed_bits"] or (None,)
-        given["sum_format"] = given["sum_format"] or (None,)
-        for name, size in self.widest.items():
-            given[name] = given[name] or (size,)
+        for axis in AXES:
+            values = attrgetter(axis.name)(self.config.core)
+            given[axis.name] = (self.widest.get(axis.name),) if values is None else values
         return given | {"cores": self.config.system.cores}
 
     def _link(self, name: str, text: str) -> None:
-        if name == "fixed_bits":
+        if name in GIVEN_NUMBERS:
             self.faults.append(f"core.{name}: should be integers or null, not {text!r}")
             return
-        numbers = SHAPE_NUMBERS if name in SHAPE_NUMBERS else (*SHAPE_NUMBERS, "fixed_bits", *GRID)
+        numbers = SHAPE_NUMBERS if name in SHAPE_NUMBERS else NUMBERS
         links = self._shape_linked if name in SHAPE_NUMBERS else self.linked
         links[name] = self._parse(_field(name), text, numbers)
 
     def _parse(
-        self, field: str, text: str, numbers: tuple[str, ...] = (), condition: bool = False
+        self, field: str, text: str, numbers: tuple[str, ...] = NUMBERS, condition: bool = False
     ) -> Expression:
         try:
-            names = numbers or (*SHAPE_NUMBERS, "fixed_bits", *GRID)
-            return parse(text, names, WORDS if condition else (), condition=condition)
+            return parse(text, numbers, WORDS if condition else (), condition=condition)
         except ExpressionError as error:
             self.faults.append(f"{field}: {error}, not {text!r}")
             return parse("1", ())  # Whatever it is: the faults are raised before it is used.
@@ -187,31 +173,22 @@ class Space:
                 f"give fewer values (longest axes: {values})"
             )
 
-    def _shapes(self) -> Iterator[Shape]:
+    def _shapes(self) -> Iterator[CoreShape]:
         """Every shape once, in the order of the axes.
 
-        Axes that belong to kind lut do not multiply the other kinds, nor those of floating-point
-        activations the integers: what differs only in them is one core, and the rest is dropped and
-        counted.
+        An axis does not multiply the cores that do not have it: what differs only in it is one
+        core, and the rest is dropped and counted.
         """
         seen = set()
         axes = {name: values for name, values in self.axes.items() if name not in GRID}
         for combination in itertools.product(*axes.values()):
-            point = dict(zip(axes, combination, strict=True))
-            if point["kind"] != "lut":
-                for name in LUT_ONLY:
-                    point.pop(name, None)
+            point: dict[str, Any] = dict(zip(axes, combination, strict=True))
+            lacking = {a.name: a.elsewhere for a in SELECTIVE if a.broken(point) is not None}
+            for name in lacking:
+                del point[name]
             for name, link in self._shape_linked.items():
                 if name in point:
-                    point[name] = link.value({"mu": 1, **point})
-            if point["kind"] != "lut" and point["pipeline.build"]:
-                self.dropped["pipeline.build: belongs to kind lut"] += self.grid
-                continue
-            if point["act"] in FORMATS:
-                for name in FLOAT_ONLY:
-                    del point[name]
-            elif point["arith"] != "fixed":
-                del point["fixed_bits"]
+                    point[name] = link.value({**lacking, **point})
             key = tuple(point.items())
             if key in seen:
                 reason = "same core: differs only in axes that do not concern it"
@@ -219,17 +196,16 @@ class Space:
                 continue
             seen.add(key)
             technology = point.pop("technology")
-            base = {"tables": 1, "ports": 1, "reuse": 1}
             try:
-                core = CoreConfig.model_validate(_nest(point) | base)
+                core = CoreConfig.model_validate(nested(point | dict.fromkeys(SIZES, 1)))
             except ValidationError as error:
                 first = explain(CoreConfig, "", error.errors()[0]).splitlines()[0]
-                self.dropped[_reason(first.removeprefix(": "))] += self.grid
+                self.dropped[reason_of(first.removeprefix(": "))] += self.grid
                 continue
             if short := [name for name, size in self.widest.items() if getattr(core, name) < size]:
                 self.dropped[f"{short[0]}: smaller than the workload's widest layer"] += self.grid
                 continue
-            yield Shape(technology, core)
+            yield CoreShape(technology, core)
 
     def _check_single_values(self) -> None:
         """Faults of values that no combination could use: unknown words, out of range."""
@@ -240,14 +216,12 @@ class Space:
                 if value is None:
                     continue
                 if name == "cores":
-                    if not 1 <= value <= MOST:
-                        self.faults.append(f"system.cores: should be 1 … {MOST}, not {value}")
+                    if not in_size_range(value):
+                        self.faults.append(f"system.cores: {SIZE_RANGE}, not {value}")
                     continue
-                base = {"kind": "lut", "tables": 1, "ports": 1}
-                parts = name.split(".")
-                content: Any = value if len(parts) == 1 else {parts[1]: value}
+                least = {"kind": "lut", "tables": 1, "ports": 1, name: value}
                 try:
-                    CoreConfig.model_validate(base | {parts[0]: content})
+                    CoreConfig.model_validate(nested(least))
                 except ValidationError as error:
                     fault = error.errors()[0]
                     if fault["loc"]:  # Combination rules have no place; they are for the sweep.
@@ -269,49 +243,10 @@ class Space:
         fields = [(_field(name), link) for name, link in self.linked.items()]
         for field, expression in [*fields, *(("where", each) for each in self.where)]:
             try:
-                found = expression.bounds(ranges)
-                ranges[field.rpartition(".")[2]] = found
+                ranges[field.rpartition(".")[2]] = expression.bounds(ranges)
             except ExpressionError as error:
                 self.faults.append(f"{field}: {error}, in {expression.text!r}")
 
 
 def _field(name: str) -> str:
     return "system.cores" if name == "cores" else f"core.{name}"
-
-
-def _nest(point: dict[str, Any]) -> dict[str, Any]:
-    """A core's mapping from axes with dotted names."""
-    core: dict[str, Any] = {}
-    for name, value in point.items():
-        head, _, tail = name.partition(".")
-        if tail:
-            core.setdefault(head, {})[tail] = value
-        elif name not in GRID:
-            core[name] = value
-    return core
-
-
-def _reason(message: str) -> str:
-    """A combination rule without the values that broke it, so that reasons can be counted."""
-    head = message.split(", not ")[0]
-    return head.split(" = ")[0] if " = " in head else head
-
-
-def describe(core: CoreConfig) -> str:
-    """A core in a few words: what tells it from others of a sweep."""
-    parts = [core.kind, core.act]
-    if core.arith is not None:
-        parts.append(core.arith + (f" {core.fixed_bits} bits" if core.fixed_bits else ""))
-    if core.sum_format is not None:
-        parts.append(f"to {core.sum_format}")
-    if core.kind == "lut":
-        parts.append(f"µ={core.mu}")
-    parts.append(f"L={core.tables} K={core.ports} D={core.reuse}")
-    if core.kind == "lut":
-        parts += [v for v in (core.table, core.storage, core.builder) if v not in _USUAL]
-    pipeline = core.pipeline
-    parts += [f"{name}={depth}" for name, depth in pipeline.model_dump().items() if depth]
-    return " ".join(parts)
-
-
-_USUAL = (None, "half", "wires", "minimal")

@@ -63,6 +63,16 @@ class Interval:
         )
 
 
+def term_range(number: IntFormat, products: bool) -> Interval:
+    """Range of an activation times -1, 0 or +1, or with ``products`` times another of its format;
+    both ends are reached."""
+    acts = Interval(number.lowest, number.highest)
+    if products:
+        corners = [a * w for a in (acts.low, acts.high) for w in (acts.low, acts.high)]
+        return Interval(min(corners), max(corners))
+    return acts.union(-acts).union(Interval(0, 0))
+
+
 @dataclass(frozen=True)
 class FloatFormat:
     """A binary floating-point format: sign (highest bit), biased exponent, stored mantissa.

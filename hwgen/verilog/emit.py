@@ -67,7 +67,7 @@ def emit(config: CoreConfig) -> Emitted:
     manifest = {
         "format": MANIFEST_FORMAT,
         "top": spec.module_name,
-        "config": config.model_dump(),
+        "config": config.resolved(),
         "ports": _ports(spec, widths),
         "latency": spec.latency,
         "accumulator_latency": spec.accumulator_latency,

@@ -66,7 +66,7 @@ class Core:
     """What a core's streams carry for some work, as its manifest lays them out."""
 
     def __init__(self, manifest: dict[str, Any]) -> None:
-        self.config = CoreConfig.model_validate(manifest["config"])
+        self.config = CoreConfig.from_resolved(manifest["config"])
         self.structure = structure(self.config)
         self._fields = {
             field["name"]: field for port in manifest["ports"] for field in port.get("layout", ())

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from hwgen.cli.tables.verify import verify_text
 from hwgen.flow.sweep.finalists import FILE, Built, Checked
-from hwgen.space.space import describe
+from hwgen.spec.rows import text_of
 
 UNITS = {"um2": "µm²", "ge": "GE"}
 
@@ -45,5 +45,5 @@ def _checked_table(checked: Sequence[Checked]) -> Table:
         if one.clock_error is not None:
             cells += [f"{one.predicted_ns:.3f}", f"{one.synthesised_ns:.3f}"]
             cells.append(f"{one.clock_error:+.1%}")
-        table.add_row(describe(one.core), *cells)
+        table.add_row(text_of(one.core), *cells)
     return table

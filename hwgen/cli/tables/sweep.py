@@ -12,6 +12,7 @@ from rich.table import Table
 from hwgen.flow.sweep.finalists import Built, Checked
 from hwgen.flow.sweep.results import FILES, Sweep
 from hwgen.flow.sweep.run import Forecast
+from hwgen.spec.rows import core_of, text_of
 
 MEMORY = (
     "Memory around the core is not priced yet: the core alone decides; traffic is shown beside."
@@ -54,12 +55,12 @@ def sweep_json(result: Sweep, checked: Sequence[Checked], built: Built | None) -
 
 def sweep_tables(result: Sweep) -> Iterator[Table | str]:
     """The front, thinned to what fits a screen, and how it came about."""
-    question, front = result.question, result.front
-    config, unit = question.config, question.area_column.removeprefix("area_").upper()
+    plan, front = result.plan, result.front
+    config, unit = plan.config, plan.area_column.removeprefix("area_").upper()
     step = max(1, -(-len(front) // SHOWN))
     rows = front.loc[sorted({*front.index[::step], result.best})]
     model = ", area by the paper's model" if config.model == "paper" else ""
-    table = Table(title=f"Best cores for {question.title}: the Pareto front{model}")
+    table = Table(title=f"Best cores for {plan.title}: the Pareto front{model}")
     table.add_column("core", no_wrap=True)
     timed = {name: column for name, column in TIMED_COLUMNS.items() if name in front}
     if config.memory.priced:
@@ -70,8 +71,8 @@ def sweep_tables(result: Sweep) -> Iterator[Table | str]:
     for index, row in rows.iterrows():
         best = index == result.best
         table.add_row(
-            _core_text(row, len(question.technologies) > 1) + (" *" if best else ""),
-            f"{row[question.area_column]:,.0f}",
+            _core_text(row, len(plan.technologies) > 1) + (" *" if best else ""),
+            f"{row[plan.area_column]:,.0f}",
             f"{row['cycles_per_token']:,.0f}",
             f"{row['weight_bits_per_token'] / 1e6:,.0f}",
             f"{row['act_bits_per_token'] / 1e6:,.0f}",
@@ -106,18 +107,8 @@ TIMED_COLUMNS = {
 """Headings, and what to multiply by."""
 
 
-def _core_text(row: pd.Series, technology: bool = False) -> str:
-    """A core in the letters of the README's table of axes."""
-    lut = row["kind"] == "lut"
+def _core_text(row: pd.Series, technology: bool) -> str:
+    """A row's core, how many of it, and in which technology if there are several."""
     parts = [row["technology"]] if technology else []
     parts += [f"{row['cores']} ×"] if row["cores"] > 1 else []
-    parts += [row["kind"]] if row["act"] == "int8" else [row["kind"], row["act"]]
-    parts += [row["arith"]] if row["arith"] else []
-    if lut:
-        parts.append(f"µ={row['mu']}")
-    parts.append(f"L={row['tables']} K={row['ports']} D={row['reuse']}")
-    usual = {"table": "half", "storage": "wires", "builder": "minimal"}
-    parts += [row[name] for name, value in usual.items() if lut and row[name] != value]
-    depths = ("build", "fetch", "reduce", "fp_add", "fp_mul")
-    parts += [f"{name}={row[key]}" for name in depths if row[key := f"pipeline_{name}"]]
-    return " ".join(parts)
+    return " ".join([*parts, text_of(core_of(row.to_dict()))])

@@ -1,59 +1,33 @@
-"""Rows of a sweep's results as core files: what of a row belongs into one, and what goes unsaid."""
+"""Results of a sweep as core files: what each row's file says, and what goes unsaid."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
-from hwgen.spec.config import CoreConfig, Pipeline
-from hwgen.spec.number import FLOATS
+from hwgen.spec.axes import AXES, Axis
+from hwgen.spec.rows import said_in
 
 
-def core_of(row: pd.Series | Mapping[str, Any]) -> CoreConfig:
-    """The core of a row of results, from its columns alone."""
-    said = core_files(pd.DataFrame([dict(row)])).iloc[0]
-    content: dict[str, Any] = {"pipeline": {}}
-    for key, value in said.items():
-        if value is not None:
-            head, _, tail = str(key).partition(".")
-            plain = value if isinstance(value, str) else int(value)
-            (content[head] if tail else content)[tail or head] = plain
-    return CoreConfig.model_validate(content)
-
-
-def core_keys(results: pd.DataFrame) -> dict[str, str]:
-    """Keys of a core's file that columns of ``results`` hold, in the file's order."""
-    fields = [name for name in CoreConfig.model_fields if name not in ("format", "name")]
-    place = fields.index("pipeline")
-    fields[place : place + 1] = [f"pipeline.{name}" for name in Pipeline.model_fields]
-    columns = {name: name.replace(".", "_") for name in fields}
-    return {key: column for key, column in columns.items() if column in results}
+def axes_in(results: pd.DataFrame) -> list[Axis]:
+    """The axes that results have columns of, in the order of a core's file."""
+    return [axis for axis in AXES if axis.column in results]
 
 
 def core_files(results: pd.DataFrame) -> pd.DataFrame:
     """Of each row what its core's file says, a column per key; None where it says nothing.
 
-    Results spell out what a file leaves to defaults: words of what a core does not have are empty,
-    and a fixed point of full width, which no file may ask for, is the exact one.
+    Sizes are said of every core. Of all other axes results have few combinations.
     """
-    files: dict[str, pd.Series] = {}
-    for key, column in core_keys(results).items():
-        values = results[column].astype(object)
-        absent = results[column].isna() | (values == "")
-        if key.startswith("pipeline."):
-            absent |= values == 0
-        if key == "fixed_bits":
-            exact = (
-                results["act"]
-                .astype(object)
-                .map({name: f.fixed_bits for name, f in FLOATS.items()})
-            )
-            absent |= (values == 0) | (values == exact)
-        if key == "sum_format":
-            absent |= values == results["act"].astype(object)
-        if key == "mu" and "kind" in results:
-            absent |= results["kind"] != "lut"
-        files[key] = values.where(~absent, None)
+    axes = axes_in(results)
+    shape = [axis.column for axis in axes if not axis.size]
+    groups = results.groupby(shape, dropna=False, sort=False) if shape else None
+    places = groups.ngroup() if groups is not None else pd.Series(0, results.index)
+    first = ~places.duplicated()
+    said = [said_in(row) for row in results.loc[first, shape].to_dict("records")]
+    files = {
+        axis.name: results[axis.column].astype(object)
+        if axis.size
+        else pd.Series([said[place].get(axis.name) for place in places], results.index, object)
+        for axis in axes
+    }
     return pd.DataFrame(files, index=results.index)

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from costmodel.cells.area import unit_area
 from costmodel.cells.paper import PaperModelError, paper_unit_area
-from costmodel.cells.predictor import Prices
-from costmodel.cells.predictor import Shape as PricedShape
+from costmodel.cells.predictor import PricedShape, Prices
 from costmodel.explore.pareto import Front
-from hwgen.flow.sweep.points import Points
-from hwgen.flow.sweep.prepare import Question
-from hwgen.space.space import GRID, MOST, Shape
-from hwgen.spec.config import MAX_TABLE_PORTS
+from hwgen.flow.sweep.plan import SweepPlan
+from hwgen.flow.sweep.quantities import PointQuantities
+from hwgen.space.space import GRID, CoreShape
+from hwgen.spec.axes import SIZES
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.rules import SIZE_RANGE, SIZE_RULES, Sizes, in_size_range
 from hwgen.spec.structure import structure
 
 Ints = NDArray[np.int64]
@@ -91,8 +92,8 @@ class Limit(NamedTuple):
     def text(self) -> str:
         """As people write it."""
         ends = ((self.low, "at least"), (self.high, "at most"))
-        found = [f"{words} {end:,.6g}" for end, words in ends if np.isfinite(end)]
-        return f"{self.name} {' and '.join(found)}"
+        said = [f"{words} {end:,.6g}" for end, words in ends if np.isfinite(end)]
+        return f"{self.name} {' and '.join(said)}"
 
     def miss(self, values: Any) -> Any:
         """By what share of the limit values are beyond it; 0 or less: they keep to it."""
@@ -104,34 +105,34 @@ class Limit(NamedTuple):
         return misses[0] if len(misses) == 1 else np.maximum(*misses)
 
 
-def limits(question: Question) -> list[Limit]:
-    """The constraints of a question; a given clock is one, too."""
-    config = question.config
-    found = []
+def limits(plan: SweepPlan) -> list[Limit]:
+    """The constraints of a sweep; a given clock is one of them."""
+    config = plan.config
+    bounds = []
     if config.clock_ns != "predicted":
-        found.append(Limit("clock_ns given", "least_clock_ns", -np.inf, float(config.clock_ns)))
+        bounds.append(Limit("clock_ns given", "least_clock_ns", -np.inf, float(config.clock_ns)))
     for name, bound in config.constraints.items():
         low = -np.inf if bound.min is None else bound.min
-        found.append(Limit(name, name, low, np.inf if bound.max is None else bound.max))
-    return found
+        bounds.append(Limit(name, name, low, np.inf if bound.max is None else bound.max))
+    return bounds
 
 
 class Evaluator:
-    """Evaluates blocks of a question; ``front`` is that of all feasible points so far."""
+    """Evaluates blocks of a sweep; ``front`` is that of all feasible points so far."""
 
-    def __init__(self, question: Question, remembered: int = 1) -> None:
+    def __init__(self, plan: SweepPlan, remembered: int = 1) -> None:
         """remembered: shapes whose prices are kept; blocks of one shape follow each other."""
-        self.question = question
-        self._prices: dict[str, dict[Any, Prices]] = {name: {} for name in question.technologies}
+        self.plan = plan
+        self._prices: dict[str, dict[Any, Prices]] = {name: {} for name in plan.technologies}
         self._shapes: dict[int, PricedShape] = {}
         self._remembered = remembered
-        self._limits = limits(question)
-        self.front = Front(len(question.config.objectives))
+        self._limits = limits(plan)
+        self.front = Front(len(plan.config.objectives))
 
     def block(self, place: int, box: Box, tally: Tally) -> Kept | None:
         """One block of the shape of that place: counted in ``tally``; what stays of it, if any."""
-        question = self.question
-        space, shape = question.space, question.space.shapes[place]
+        plan = self.plan
+        space, shape = plan.space, plan.space.shapes[place]
         values = self._values(shape, box)
         extent = tuple(part.stop - part.start for part in box)
         alive = self._legal(shape, values, extent, tally)
@@ -141,7 +142,7 @@ class Evaluator:
         first = place * space.grid + int(
             np.ravel_multi_index([part.start for part in box], space.sizes)
         )
-        sizes = tuple(np.clip(values[name], 1, MOST) for name in GRID)
+        sizes = _priceable(shape.core, values)
         if left < DENSE * alive.size:
             numbers = first + np.flatnonzero(alive)
             sizes = tuple(np.broadcast_to(size, extent)[alive] for size in sizes)
@@ -150,15 +151,15 @@ class Evaluator:
             numbers = first + np.arange(alive.size).reshape(extent)
         priced = self.priced(place)
         try:
-            found = priced.predict(*sizes[:3])
+            prediction = priced.predict(*sizes[:3])
         except PaperModelError as error:
             tally.dropped[str(error)] += left
             return None
-        points = Points(question, shape, priced, sizes, found)
+        points = PointQuantities(plan, shape, priced, sizes, prediction)
         tally.points += left
         feasible, _ = self._feasible(points, alive, numbers, tally)
         self._compete(points, feasible, numbers)
-        keep = question.config.keep
+        keep = plan.config.keep
         kept = alive if keep == "all" else feasible
         if keep == "front":
             kept = np.isin(numbers, self.front.ids[self.front.ids >= first])
@@ -166,16 +167,16 @@ class Evaluator:
             return None
         return Kept(place, numbers[kept], feasible[kept], points.take(kept, extent).columns)
 
-    def one(self, number: int) -> Points:
+    def one(self, number: int) -> PointQuantities:
         """A single legal point."""
-        place, at = divmod(number, self.question.space.grid)
+        place, at = divmod(number, self.plan.space.grid)
         _, points = self.some(place, np.array([at]), Tally())
         assert points is not None
         return points
 
-    def some(self, place: int, at: Ints, tally: Tally) -> tuple[Bools, Points | None]:
+    def some(self, place: int, at: Ints, tally: Tally) -> tuple[Bools, PointQuantities | None]:
         """Points of the shape of that place, at places in its grid: which are legal, and those."""
-        shape, space = self.question.space.shapes[place], self.question.space
+        shape, space = self.plan.space.shapes[place], self.plan.space
         index = np.unravel_index(at, space.sizes)
         values = shape.names
         for name, where in zip(GRID, index, strict=True):
@@ -188,13 +189,13 @@ class Evaluator:
         sizes = tuple(np.broadcast_to(values[name], at.shape)[alive] for name in GRID)
         priced = self.priced(place)
         try:
-            found = priced.predict(*sizes[:3])
+            prediction = priced.predict(*sizes[:3])
         except PaperModelError as error:
             tally.dropped[str(error)] += int(np.count_nonzero(alive))
             return np.zeros_like(alive), None
-        return alive, Points(self.question, shape, priced, sizes, found)
+        return alive, PointQuantities(self.plan, shape, priced, sizes, prediction)
 
-    def judge(self, points: Points, numbers: Ints, tally: Tally) -> tuple[Any, Any]:
+    def judge(self, points: PointQuantities, numbers: Ints, tally: Tally) -> tuple[Any, Any]:
         """Objectives of ``points`` from `some`, to be minimised, and by what share each of them
         misses the constraint that it misses most, at most 0 if none; those go to the front."""
         everything = np.ones(numbers.shape, bool)
@@ -205,22 +206,22 @@ class Evaluator:
 
     def priced(self, place: int) -> PricedShape:
         """A shape with its prices."""
-        found = self._shapes.get(place)
-        if found is None:
-            shape, config = self.question.space.shapes[place], self.question.config
-            technology = self.question.technologies[shape.technology]
+        priced = self._shapes.get(place)
+        if priced is None:
+            shape, config = self.plan.space.shapes[place], self.plan.config
+            technology = self.plan.technologies[shape.technology]
             area = unit_area if config.model == "hwgen" else paper_unit_area
             prices = self._prices[shape.technology]
             structure.cache_clear()  # Nobody asks for another shape's again.
-            found = PricedShape(shape.core, technology, config.activity, prices, area)
+            priced = PricedShape(shape.core, technology, config.activity, prices, area)
             while len(self._shapes) >= self._remembered:
                 del self._shapes[next(iter(self._shapes))]
-            self._shapes[place] = found
-        return found
+            self._shapes[place] = priced
+        return priced
 
-    def _values(self, shape: Shape, box: Box) -> dict[str, Any]:
+    def _values(self, shape: CoreShape, box: Box) -> dict[str, Any]:
         """Every name that expressions know: words, integers, and arrays that broadcast."""
-        space, values = self.question.space, shape.names
+        space, values = self.plan.space, shape.names
         for axis, (name, part) in enumerate(zip(GRID, box, strict=True)):
             if name not in space.linked:
                 wide = [1] * len(GRID)
@@ -231,27 +232,17 @@ class Evaluator:
 
     def _link(self, values: dict[str, Any]) -> None:
         """Add the sizes that are expressions of others."""
-        for name, link in self.question.space.linked.items():
+        for name, link in self.plan.space.linked.items():
             values[name] = np.asarray(link.value(values), np.int64)
 
     def _legal(
-        self, shape: Shape, values: dict[str, Any], extent: tuple[int, ...], tally: Tally
+        self, shape: CoreShape, values: dict[str, Any], extent: tuple[int, ...], tally: Tally
     ) -> Bools:
         """Which points are cores, by the rules of `CoreConfig` for sizes, and pass ``where``."""
-        core, space = shape.core, self.question.space
-        tables, ports = values["tables"], values["ports"]
-        rules = {
-            f"{name}: should be 1 … {MOST}": (values[name] >= 1) & (values[name] <= MOST)
-            for name in space.linked
-        }
-        entries = len(core.book.entries) + 1
-        rules[f"tables × ports × (entries + 1): should be at most {MAX_TABLE_PORTS}"] = (
-            tables * ports * entries <= MAX_TABLE_PORTS
-        )
-        rules["max_in_features: should be at least tables × mu"] = (
-            tables * core.mu <= core.max_in_features
-        )
-        rules["max_out_features: should be at least ports"] = ports <= core.max_out_features
+        core, space = shape.core, self.plan.space
+        sizes = Sizes(*(values[name] for name in SIZES))
+        rules = {f"{name}: {SIZE_RANGE}": in_size_range(values[name]) for name in space.linked}
+        rules |= {rule.reason: rule.holds(core, sizes) for rule in SIZE_RULES}
         for condition in space.where:
             rules[f"where: {condition.text}"] = condition.value(values)
         alive = np.ones(extent, bool)
@@ -267,7 +258,7 @@ class Evaluator:
         return alive
 
     def _feasible(
-        self, points: Points, alive: Bools, numbers: Ints, tally: Tally
+        self, points: PointQuantities, alive: Bools, numbers: Ints, tally: Tally
     ) -> tuple[Bools, Any]:
         """Which of those alive are feasible, and by what share each misses a constraint."""
         feasible: Bools = alive
@@ -278,9 +269,8 @@ class Evaluator:
             within = miss <= 0
             tally.excluded[limit.name] += int(np.count_nonzero(alive & ~within))
             feasible = feasible & within
-        found = int(np.count_nonzero(feasible))
-        tally.feasible += found
-        if found or tally.feasible:
+        tally.feasible += int(np.count_nonzero(feasible))
+        if tally.feasible:
             tally.nearest = None
         else:
             misses = np.where(alive, worst, np.inf)
@@ -289,18 +279,32 @@ class Evaluator:
             tally.nearest = min(tally.nearest or here, here)
         return feasible, worst
 
-    def _compete(self, points: Points, feasible: Bools, numbers: Ints) -> None:
+    def _compete(self, points: PointQuantities, feasible: Bools, numbers: Ints) -> None:
         """Put the feasible points to the front."""
         self.front.add(self._objectives(points, feasible), numbers[feasible])
 
-    def _objectives(self, points: Points, chosen: Bools) -> Any:
+    def _objectives(self, points: PointQuantities, chosen: Bools) -> Any:
         """Of the chosen ones, (P, objectives), to be minimised."""
-        objectives = self.question.config.objectives
+        objectives = self.plan.config.objectives
         whole = bool(chosen.all())
         values = np.empty((int(np.count_nonzero(chosen)), len(objectives)))
         for column, objective in enumerate(objectives):
-            found = np.broadcast_to(points.quantity(objective.quantity), chosen.shape)
-            values[:, column] = found.ravel() if whole else found[chosen]
+            quantity = np.broadcast_to(points.quantity(objective.quantity), chosen.shape)
+            values[:, column] = quantity.ravel() if whole else quantity[chosen]
             if objective.maximise:
                 values[:, column] *= -1
         return values
+
+
+def _priceable(core: CoreConfig, values: dict[str, Any]) -> tuple[Any, ...]:
+    """The grid's sizes, with 1 instead of those that no core of the shape has.
+
+    A box is priced as a whole, as long as many of its points are legal, and the parts of a core
+    by each size on its own.
+    """
+    sizes = {name: np.where(in_size_range(values[name]), values[name], 1) for name in GRID}
+    for name in SIZES:
+        for rule in SIZE_RULES:
+            alone = Sizes(**{name: sizes[name]})
+            sizes[name] = np.where(rule.holds(core, alone), sizes[name], 1)
+    return tuple(sizes.values())

@@ -20,12 +20,11 @@ from hwgen.base.errors import ConfigError
 from hwgen.base.files import write_atomically
 from hwgen.base.jobs import workers
 from hwgen.flow.generate import generate
-from hwgen.flow.sweep.cores import core_of
 from hwgen.flow.sweep.results import Sweep
 from hwgen.flow.synth import synthesise_core
 from hwgen.flow.verify import Verification, verify
-from hwgen.space.space import describe
 from hwgen.spec.config import CoreConfig
+from hwgen.spec.rows import core_of, text_of
 from hwgen.spec.structure import structure
 
 FILE = "validation.csv"
@@ -60,7 +59,7 @@ class Checked:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "core": describe(self.core),
+            "core": text_of(self.core),
             "config": self.core.model_dump_json(exclude_none=True, exclude_defaults=True),
             "technology": self.technology,
             "area_unit": self.area_unit,
@@ -93,22 +92,22 @@ def synthesise_front(
     if count < 1:
         raise ConfigError(f"--validate: should be at least 1, not {count}")
     rows = [result.front.iloc[place] for place in spread(len(result.front), result.best, count)]
-    jobs = [(str(row["technology"]), core_of(row)) for row in rows]
+    jobs = [(str(row["technology"]), core_of(row.to_dict())) for row in rows]
     for tech in dict.fromkeys(tech for tech, _ in jobs):
         find_library(tech)
-    found: dict[int, Synthesis] = {}
+    syntheses: dict[int, Synthesis] = {}
     with workers() as pool:
         futures = {pool.submit(synthesise_core, *job): place for place, job in enumerate(jobs)}
         for done, future in enumerate(as_completed(futures), 1):
-            found[futures[future]] = future.result()
+            syntheses[futures[future]] = future.result()
             progress(done, len(jobs))
-    checked = [_checked(*job, found[place]) for place, job in enumerate(jobs)]
+    checked = [_checked(*job, syntheses[place]) for place, job in enumerate(jobs)]
     table = pd.DataFrame([one.as_json() for one in checked])
     write_atomically({result.folder / FILE: table.to_csv(index=False, lineterminator="\n")})
     return checked
 
 
-def _checked(tech: str, core: CoreConfig, found: Synthesis) -> Checked:
+def _checked(tech: str, core: CoreConfig, synthesis: Synthesis) -> Checked:
     technology, spec = load_technology(tech), structure(core)
     clock = None
     if technology.delays is not None:
@@ -118,9 +117,9 @@ def _checked(tech: str, core: CoreConfig, found: Synthesis) -> Checked:
         technology=tech,
         area_unit=technology.area_unit,
         predicted_area=core_area(spec, technology).total,
-        synthesised_area=found.area,
+        synthesised_area=synthesis.area,
         predicted_ns=clock,
-        synthesised_ns=found.delay_ns,
+        synthesised_ns=synthesis.delay_ns,
     )
 
 
@@ -147,7 +146,7 @@ def emit_best(result: Sweep, progress: Callable[[str], None] = lambda text: None
     full. Returns the folder, and what was compared.
     """
     file = result.folder / "best.yaml"
-    core = core_of(result.front.iloc[result.best])
+    core = core_of(result.front.iloc[result.best].to_dict())
     inputs = min(core.max_in_features, 3 * core.tile_n + 1)
     outputs = min(core.max_out_features, (core.reuse + 1) * core.tile_m + 1)
     progress("generating")

@@ -23,7 +23,7 @@ from costmodel.explore.report import (
 )
 from costmodel.target.choice import all_targets
 from hwgen.base.yamlfile import Strict
-from hwgen.flow.sweep.cores import core_files, core_keys
+from hwgen.flow.sweep.cores import axes_in, core_files
 
 JUDGED = {
     "area": (r"area_(ge|um2)", "area"),
@@ -69,14 +69,14 @@ def report_files(
     """
     if technology is not None and "technology" not in results:
         results = results.assign(technology=technology)
-    places, columns = core_keys(results), results.columns.tolist()
+    columns = results.columns.tolist()
     report = Report(
         title=title,
         question=question,
         results=results,
         core_files=core_files,
         objectives=[o if isinstance(o, Objective) else Objective(o) for o in objectives],
-        axes=[*places.values(), *more_axes],
+        axes=[*(axis.column for axis in axes_in(results)), *more_axes],
         best=[best] if isinstance(best, int) else list(best),
         dropped=dropped,
         kept=kept,
@@ -139,7 +139,7 @@ def accuracy(
     Columns that no quantity of the record stands for are left out: exact ones such as cycles, and
     all of a technology without a record.
     """
-    found = {}
+    accuracies = {}
     targets = [target for target in all_targets() if target.name == technology and target.recorded]
     for judgement in chain.from_iterable(target.judgements() for target in targets):
         quantity, _, data = judgement.quantity.partition(", ")
@@ -157,8 +157,8 @@ def accuracy(
         note = f"{name}{f' ({data} data)' if data else ''}, {everything.cores} cores: {parts}"
         for column in columns:
             if re.fullmatch(pattern, column):
-                found[column] = Accuracy(everything.mean, everything.cores, note)
-    return found
+                accuracies[column] = Accuracy(everything.mean, everything.cores, note)
+    return accuracies
 
 
 def _place(group: str) -> str:

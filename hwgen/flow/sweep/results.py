@@ -20,13 +20,12 @@ from costmodel.explore.plots import pareto_figure, picture
 from costmodel.explore.report import Objective
 from hwgen.base.datadir import from_wheel
 from hwgen.base.files import write_atomically
-from hwgen.flow.sweep.cores import core_of
 from hwgen.flow.sweep.evaluate import Tally
-from hwgen.flow.sweep.parts import Joiner
-from hwgen.flow.sweep.prepare import Question, describe_tools
+from hwgen.flow.sweep.part_files import ResultsWriter
+from hwgen.flow.sweep.plan import SweepPlan, describe_tools
 from hwgen.flow.sweep.report import of_the_clock, question, report_files
-from hwgen.space.space import describe
 from hwgen.spec.config import CoreConfig
+from hwgen.spec.rows import core_of, name_of, text_of
 
 FILES = (
     "results.parquet",
@@ -42,9 +41,9 @@ FAIR = 1000
 """Points of a sample that say as much as all."""
 
 
-def write_results(result: Sweep, joiner: Joiner) -> None:
-    """All files; ``joiner`` has the results, ready to be moved to their place."""
-    folder, config = result.folder, result.question.config
+def write_results(result: Sweep, writer: ResultsWriter) -> None:
+    """All files; ``writer`` has the results, ready to be moved to their place."""
+    folder, config = result.folder, result.plan.config
     front = result.front.drop(columns="front")
     table = io.BytesIO()
     front.to_parquet(table, index=False)
@@ -56,62 +55,56 @@ def write_results(result: Sweep, joiner: Joiner) -> None:
     }
     drawn, best = result.drawn, result.drawn_best
     first, second = config.objectives[:2]
-    title = f"{result.question.title}: {result.tally.feasible:,} cores, "
-    title += ", ".join(result.question.technologies)
+    title = f"{result.plan.title}: {result.tally.feasible:,} cores, "
+    title += ", ".join(result.plan.technologies)
     figure = pareto_figure(
         drawn,
-        (result.question.column(first.quantity), first.maximise),
-        (result.question.column(second.quantity), second.maximise),
+        (result.plan.column(first.quantity), first.maximise),
+        (result.plan.column(second.quantity), second.maximise),
         title,
         best,
     )
     files |= {folder / f"pareto.{kind}": picture(figure, kind) for kind in ("png", "svg")}
     files |= _report(result, drawn, best, title)
     write_atomically(files)
-    joiner.temporary.replace(joiner.path)
+    writer.temporary.replace(writer.path)
 
 
 def _report(result: Sweep, drawn: pd.DataFrame, best: int, title: str) -> dict[Path, str | bytes]:
     """The page of the front and a sample of the other points, and its bar charts."""
-    asked = result.question
-    predicted = not isinstance(asked.config.clock_ns, float | int)
+    plan = result.plan
+    predicted = not isinstance(plan.config.clock_ns, float | int)
     return report_files(
         result.folder,
         drawn,
-        [Objective(asked.column(one.quantity), one.maximise) for one in asked.config.objectives],
+        [Objective(plan.column(one.quantity), one.maximise) for one in plan.config.objectives],
         title=title,
-        question=question(asked.config),
+        question=question(plan.config),
         best=best,
         dropped=result.dropped,
         kept=result.kept,
         more_axes=["cores"],
         given=() if predicted else of_the_clock(drawn),
-        activity=asked.config.activity,
-        model=asked.config.model,
+        activity=plan.config.activity,
+        model=plan.config.model,
         fair=result.sample if len(result.sample) >= FAIR else None,
     )
 
 
 def core_yaml(core: CoreConfig, comment: str = "") -> str:
     """A core file's text."""
-    content = core.model_dump(exclude_none=True, exclude_defaults=True) | {"name": core_name(core)}
+    content = core.model_dump(exclude_none=True, exclude_defaults=True) | {"name": name_of(core)}
     content = {"format": core.format, **content}
     return comment + yaml.safe_dump(content, sort_keys=False)
 
 
-def core_name(core: CoreConfig) -> str:
-    """A name for a core of a sweep; cores that differ otherwise may share it."""
-    parts = [core.kind, core.act, f"mu{core.mu}", f"l{core.tables}", f"k{core.ports}"]
-    return "_".join([*parts, f"d{core.reuse}"])
-
-
 def _best_yaml(result: Sweep) -> str:
     row = result.front.iloc[result.best]
-    core = core_of(row)
+    core = core_of(row.to_dict())
     many = f"{row['cores']} cores of " if row["cores"] > 1 else ""
-    first, second = (_way(each) for each in result.question.config.objectives[:2])
-    name = result.question.config.name
-    comment = f"# {many}{describe(core)}: {first} × {second} of the front of {name}.\n"
+    first, second = (_way(each) for each in result.plan.config.objectives[:2])
+    name = result.plan.config.name
+    comment = f"# {many}{text_of(core)}: {first} × {second} of the front of {name}.\n"
     return core_yaml(core, comment)
 
 
@@ -121,7 +114,7 @@ def _way(objective: Any) -> str:
 
 def _run_record(result: Sweep) -> dict[str, Any]:
     """What varies between identical runs, and how to repeat this one."""
-    question = result.question
+    plan = result.plan
     now = time.time() - result.seconds
     return {
         "command": ["hwgen", *sys.argv[1:]],
@@ -132,7 +125,7 @@ def _run_record(result: Sweep) -> dict[str, Any]:
         "host": platform.node(),
         "python": platform.python_version(),
         "tools": describe_tools(),
-        "combinations": question.space.combinations,
+        "combinations": plan.space.combinations,
         "points": result.tally.points,
         "feasible": result.tally.feasible,
         "kept": result.kept,
@@ -141,10 +134,10 @@ def _run_record(result: Sweep) -> dict[str, Any]:
         "excluded": dict(result.tally.excluded),
         "calibrated": {
             name: all(cost.status == "calibrated" for cost in technology.costs.values())
-            for name, technology in question.technologies.items()
+            for name, technology in plan.technologies.items()
         },
-        "digest": question.digest,
-        "config": question.config.model_dump(mode="json"),
+        "digest": plan.digest,
+        "config": plan.config.model_dump(mode="json"),
         "omitted": OMITTED,
     }
 
@@ -171,7 +164,7 @@ class Sweep:
     """An exploration's results and where they lie. ``front``: sorted by the objectives, and with
     areas by component; ``best`` is a row of it. ``sample``: of all kept points."""
 
-    question: Question
+    plan: SweepPlan
     folder: Path
     tally: Tally
     front: pd.DataFrame
@@ -200,4 +193,4 @@ class Sweep:
     @property
     def dropped(self) -> dict[str, int]:
         """Combinations that are no points, by reason."""
-        return dict(self.tally.dropped + self.question.space.dropped)
+        return dict(self.tally.dropped + self.plan.space.dropped)

@@ -1,6 +1,7 @@
 """hwgen sweep: every point of a space, what it costs and how long it takes, and the Pareto front.
 
-Parts of the space are evaluated by all processors (`hwgen.flow.sweep.parts`), then joined in order.
+Parts of the space are evaluated by all processors
+(`hwgen.flow.sweep.part_files`), then merged in order.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ import pyarrow as pa
 from costmodel.explore.pareto import Front
 from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.flow.sweep.evaluate import BLOCK, Evaluator, Tally, limits
-from hwgen.flow.sweep.join import DRAWN, best_row, compete, join, objective_columns
-from hwgen.flow.sweep.parts import AGAIN, Joiner, Layout, Parts, evaluate
-from hwgen.flow.sweep.prepare import Question, ask
+from hwgen.flow.sweep.merge import DRAWN, best_row, compete, merge, objective_columns
+from hwgen.flow.sweep.part_files import AGAIN, Layout, PartFiles, ResultsWriter, evaluate
+from hwgen.flow.sweep.plan import SweepPlan, plan_sweep
 from hwgen.flow.sweep.results import Sweep
-from hwgen.space.space import describe
+from hwgen.spec.rows import text_of
 
 Progress = Callable[[int, int], None]
 PATIENCE = 4.0
@@ -55,30 +56,30 @@ class Forecast:
 class Work:
     """A sweep that is ready to run."""
 
-    question: Question
+    plan: SweepPlan
     layout: Layout
     forecast: Forecast
     folder: Path
 
 
 def prepare(config_path: Path, out: Path | None = None, jobs: int = 1) -> Work:
-    """Check the whole question and look at a sample of it; nothing is written.
+    """Check the whole plan and look at a sample of it; nothing is written.
 
     jobs: processes, at most; more than one import the caller's main module, as `multiprocessing`
     says.
     """
-    question = ask(config_path)
-    layout = Layout(question.space)
-    space = question.space
-    seconds = _expected_seconds(question, layout)
+    plan = plan_sweep(config_path)
+    layout = Layout(plan.space)
+    space = plan.space
+    seconds = _expected_seconds(plan, layout)
     jobs = min(jobs, layout.parts) if seconds > PATIENCE else 1
     largest = min(BLOCK, -(-space.grid // len(layout.boxes)))
     memory = (jobs + (jobs > 1)) * PROCESS_MB + jobs * largest * BYTES_A_POINT / 1e6
     forecast = Forecast(
         space.combinations, space.size, len(space.shapes), seconds / jobs, memory, jobs
     )
-    folder = out or Path("results") / str(question.config.name)
-    return Work(question, layout, forecast, folder)
+    folder = out or Path("results") / str(plan.config.name)
+    return Work(plan, layout, forecast, folder)
 
 
 def sweep(
@@ -98,28 +99,28 @@ def sweep(
 def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
     """Do what was prepared."""
     started = time.perf_counter()
-    parts = Parts(work.folder / "parts", work.question, work.layout)
+    parts = PartFiles(work.folder / "parts", work.plan, work.layout)
     here = parts.open()
     tally, fresh = Tally(), 0
-    front = Front(len(work.question.config.objectives))
+    front = Front(len(work.plan.config.objectives))
     for part, new in _all_parts(work, parts, here, progress):
         one = parts.tally(part)
         tally.add(one)
         fresh += one.points if new else 0
-        compete(front, work.question, parts.read(part, objective_columns(work.question)))
+        compete(front, work.plan, parts.read(part, objective_columns(work.plan)))
     if not tally.feasible:
         parts.remove()
         _remove_if_empty(work.folder)
-        raise ConfigError(why_none(work.question, tally))
+        raise ConfigError(why_none(work.plan, tally))
     tables = (parts.read(part) for part in range(parts.layout.parts))
-    every = max(1, work.question.space.size // DRAWN)
-    result = finish(work.question, work.folder, tables, front, tally, started, fresh, every)
+    every = max(1, work.plan.space.size // DRAWN)
+    result = finish(work.plan, work.folder, tables, front, tally, started, fresh, every)
     parts.remove()
     return result
 
 
 def finish(
-    question: Question,
+    plan: SweepPlan,
     folder: Path,
     tables: Iterable[pa.Table],
     front: Front,
@@ -128,40 +129,40 @@ def finish(
     fresh: int,
     every: int,
 ) -> Sweep:
-    """Write the results of points that were evaluated; ``tables`` and ``every`` as `join` takes
+    """Write the results of points that were evaluated; ``tables`` and ``every`` as `merge` takes
     them, ``fresh`` points since ``started``, of `time.perf_counter`."""
     from hwgen.flow.sweep.results import write_results
 
     for left in folder.glob(".results.parquet.*"):  # By a sweep that was killed while it joined.
         left.unlink()
-    joiner = Joiner(folder / "results.parquet")
+    writer = ResultsWriter(folder / "results.parquet")
     try:
-        found, sample, kept = join(question, tables, np.sort(front.ids), joiner, every)
-        joiner.finish()
+        merged, sample, kept = merge(plan, tables, np.sort(front.ids), writer, every)
+        writer.finish()
         seconds = time.perf_counter() - started
         result = Sweep(
-            question=question,
+            plan=plan,
             folder=folder,
             tally=tally,
-            front=found,
-            best=best_row(question, found),
+            front=merged,
+            best=best_row(plan, merged),
             sample=sample,
             kept=kept,
             seconds=seconds,
             points_per_second=fresh / seconds,
         )
-        write_results(result, joiner)
+        write_results(result, writer)
     except BaseException:
-        joiner.drop()
+        writer.drop()
         raise
     return result
 
 
 def _all_parts(
-    work: Work, parts: Parts, here: list[int], progress: Progress
+    work: Work, parts: PartFiles, here: list[int], progress: Progress
 ) -> Iterator[tuple[int, bool]]:
     """Every part once it is on disk, and whether it was made now."""
-    total, done = work.question.space.combinations, work.question.space.dropped.total()
+    total, done = work.plan.space.combinations, work.plan.space.dropped.total()
     missing = sorted({*range(work.layout.parts)} - {*here})
     made = _make(work, parts, missing) if missing else iter(())
     for new, group in ((False, here), (True, made)):
@@ -174,10 +175,10 @@ def _all_parts(
 class _Worker:
     """What a process needs to make parts; its own front drops most points early."""
 
-    def __init__(self, question: Question, layout: Layout, folder: Path) -> None:
+    def __init__(self, plan: SweepPlan, layout: Layout, folder: Path) -> None:
         self.layout = layout
-        self.parts = Parts(folder, question, layout)
-        self.evaluator = Evaluator(question)
+        self.parts = PartFiles(folder, plan, layout)
+        self.evaluator = Evaluator(plan)
 
     def make(self, part: int) -> int:
         self.parts.write(part, *evaluate(self.evaluator, self.layout, part))
@@ -187,11 +188,11 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _start(question: Question, layout: Layout, folder: Path) -> None:
+def _start(plan: SweepPlan, layout: Layout, folder: Path) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process stops the others.
     Thread(target=_end_with_parent, daemon=True).start()
-    _worker = _Worker(question, layout, folder)
+    _worker = _Worker(plan, layout, folder)
 
 
 def _end_with_parent() -> None:
@@ -207,17 +208,17 @@ def _make_one(part: int) -> int:
     return _worker.make(part)
 
 
-def _make(work: Work, parts: Parts, missing: list[int]) -> Iterator[int]:
+def _make(work: Work, parts: PartFiles, missing: list[int]) -> Iterator[int]:
     """Make the parts, in any order; the pool is gone when this ends, however it does."""
     if work.forecast.jobs == 1:
-        worker = _Worker(work.question, work.layout, parts.folder)
+        worker = _Worker(work.plan, work.layout, parts.folder)
         yield from map(worker.make, missing)
         return
     pool = ProcessPoolExecutor(
         work.forecast.jobs,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start,
-        initargs=(work.question, work.layout, parts.folder),
+        initargs=(work.plan, work.layout, parts.folder),
     )
     try:
         waiting = iter(missing)
@@ -236,11 +237,11 @@ def _make(work: Work, parts: Parts, missing: list[int]) -> Iterator[int]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _expected_seconds(question: Question, layout: Layout) -> float:
+def _expected_seconds(plan: SweepPlan, layout: Layout) -> float:
     """Of one process, from up to three blocks, evaluated and forgotten."""
     if layout.blocks > 3:  # What every process does once is not to be multiplied.
-        Evaluator(question).block(0, layout.boxes[0], Tally())
-    evaluator, spent, timed = Evaluator(question), 0.0, 0
+        Evaluator(plan).block(0, layout.boxes[0], Tally())
+    evaluator, spent, timed = Evaluator(plan), 0.0, 0
     for block in sorted({layout.blocks // 7, layout.blocks // 2, layout.blocks * 6 // 7}):
         start = time.perf_counter()
         place, box = divmod(block, len(layout.boxes))
@@ -251,30 +252,30 @@ def _expected_seconds(question: Question, layout: Layout) -> float:
     return spent / timed * layout.blocks
 
 
-def why_none(question: Question, tally: Tally) -> str:
+def why_none(plan: SweepPlan, tally: Tally) -> str:
     """Why no point is feasible: what each constraint excludes, and what comes nearest."""
-    name = question.config.name
+    name = plan.config.name
     if not tally.points:
-        reasons = tally.dropped + question.space.dropped
+        reasons = tally.dropped + plan.space.dropped
         lines = [f"{name}: core: no combination is a legal core that where lets pass"]
         return "\n".join([*lines, *(f"{name}: {why} ({n:,})" for why, n in reasons.items())])
     lines = [f"{name}: constraints: none of {tally.points:,} points keeps to all of them"]
-    bounds = {limit.name: limit for limit in limits(question)}
+    bounds = {limit.name: limit for limit in limits(plan)}
     for limit in bounds.values():
         count = tally.excluded[limit.name]
         lines.append(
             f"{name}: {limit.text}: {count:,} of {tally.points:,} points do not keep to it"
         )
     assert tally.nearest is not None
-    _, core, cores = question.space.point(tally.nearest[1])
+    _, core, cores = plan.space.point(tally.nearest[1])
     many = f"{cores} × " if cores > 1 else ""
-    values = Evaluator(question).one(tally.nearest[1])
+    values = Evaluator(plan).one(tally.nearest[1])
     misses = [
         f"{limit.name} {values.quantity(limit.quantity).item():,.6g}"
         for limit in bounds.values()
         if limit.miss(values.quantity(limit.quantity)) > 0
     ]
-    lines.append(f"{name}: nearest: {many}{describe(core)}, with {', '.join(misses)}")
+    lines.append(f"{name}: nearest: {many}{text_of(core)}, with {', '.join(misses)}")
     return "\n".join(lines)
 
 

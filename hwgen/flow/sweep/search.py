@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.flow.sweep.evaluate import Evaluator, Kept, Tally
-from hwgen.flow.sweep.parts import table_of
-from hwgen.flow.sweep.prepare import Question, ask
+from hwgen.flow.sweep.part_files import table_of
+from hwgen.flow.sweep.plan import SweepPlan, plan_sweep
 from hwgen.flow.sweep.results import Sweep
 from hwgen.flow.sweep.run import finish, sweep, why_none
 from hwgen.space.space import Space
@@ -51,19 +51,19 @@ def search(
     if evaluations < 1:
         raise ConfigError(f"--search: should be at least 1 evaluation, not {evaluations}")
     started = time.perf_counter()
-    question = ask(config_path)
-    if evaluations >= question.space.size:
+    plan = plan_sweep(config_path)
+    if evaluations >= plan.space.size:
         return sweep(config_path, out, progress)
-    hunt = Hunt(question)
-    _evolve(hunt, evaluations, seed, progress)
-    if not hunt.tally.feasible:
-        raise ConfigError(why_none(question, hunt.tally))
-    tables = [table_of(hunt.evaluator, hunt.kept())]
-    folder = out or Path("results") / str(question.config.name)
+    problem = SearchProblem(plan)
+    _evolve(problem, evaluations, seed, progress)
+    if not problem.tally.feasible:
+        raise ConfigError(why_none(plan, problem.tally))
+    tables = [table_of(problem.evaluator, problem.kept())]
+    folder = out or Path("results") / str(plan.config.name)
     folder.mkdir(parents=True, exist_ok=True)
-    looked = hunt.tally.points
+    looked = problem.tally.points
     return finish(
-        question, folder, tables, hunt.evaluator.front, hunt.tally, started, looked, every=1
+        plan, folder, tables, problem.evaluator.front, problem.tally, started, looked, every=1
     )
 
 
@@ -102,19 +102,20 @@ class Genes:
         return places * self.space.grid + np.ravel_multi_index(tuple(at), self.space.sizes)
 
     def _place(self, row: Ints) -> int:
-        found = self.places.get(tuple(row.tolist()))
-        if found is None:
-            found = int((self.codes != row).sum(axis=1).argmin())
-        return found
+        place = self.places.get(tuple(row.tolist()))
+        if place is None:
+            place = int((self.codes != row).sum(axis=1).argmin())
+        return place
 
 
-class Hunt:
-    """What was looked at: each point is evaluated once, however often it comes up."""
+class SearchProblem:
+    """A sweep for a search: what was looked at, each point evaluated once however often it comes
+    up."""
 
-    def __init__(self, question: Question) -> None:
-        self.question = question
-        self.evaluator = Evaluator(question, REMEMBERED)
-        self.genes = Genes(question.space)
+    def __init__(self, plan: SweepPlan) -> None:
+        self.plan = plan
+        self.evaluator = Evaluator(plan, REMEMBERED)
+        self.genes = Genes(plan.space)
         self.tally = Tally()
         self._known: dict[int, tuple[NDArray[np.float64], float]] = {}
 
@@ -127,16 +128,16 @@ class Hunt:
         """Objectives (P, C), to be minimised, and by what share points miss constraints (P,)."""
         numbers = self.genes.numbers(genes)
         new = np.unique([number for number in numbers.tolist() if number not in self._known])
-        for place in np.unique(new // self.question.space.grid).astype(int).tolist():
-            self._look_at(place, new[new // self.question.space.grid == place])
+        for place in np.unique(new // self.plan.space.grid).astype(int).tolist():
+            self._look_at(place, new[new // self.plan.space.grid == place])
         values, misses = zip(*(self._known[number] for number in numbers.tolist()), strict=True)
         return np.array(values), np.array(misses)
 
     def _look_at(self, place: int, numbers: Ints) -> None:
         """New points of one shape."""
-        grid = self.question.space.grid
+        grid = self.plan.space.grid
         alive, points = self.evaluator.some(place, numbers - place * grid, self.tally)
-        nothing = np.zeros(len(self.question.config.objectives)), ILLEGAL
+        nothing = np.zeros(len(self.plan.config.objectives)), ILLEGAL
         self._known |= dict.fromkeys(numbers[~alive].tolist(), nothing)
         if points is None:
             return
@@ -147,7 +148,7 @@ class Hunt:
 
     def kept(self) -> list[Kept]:
         """The points to keep, as a sweep keeps them, in order of number."""
-        grid, keep = self.question.space.grid, self.question.config.keep
+        grid, keep = self.plan.space.grid, self.plan.config.keep
         known = sorted(
             number
             for number, (_, miss) in self._known.items()
@@ -164,7 +165,9 @@ class Hunt:
         return kept
 
 
-def _evolve(hunt: Hunt, evaluations: int, seed: int, progress: Callable[[int, int], None]) -> None:
+def _evolve(
+    problem: SearchProblem, evaluations: int, seed: int, progress: Callable[[int, int], None]
+) -> None:
     """Look at so many points, some of them perhaps alike."""
     try:
         from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -176,7 +179,7 @@ def _evolve(hunt: Hunt, evaluations: int, seed: int, progress: Callable[[int, in
     except ImportError:
         raise HwgenError("--search: pip install 'hwgen[search]'") from None
 
-    ends, objectives = hunt.genes.ends, len(hunt.question.config.objectives)
+    ends, objectives = problem.genes.ends, len(problem.plan.config.objectives)
 
     class Cores(Problem):
         def __init__(self) -> None:
@@ -185,7 +188,7 @@ def _evolve(hunt: Hunt, evaluations: int, seed: int, progress: Callable[[int, in
             )
 
         def _evaluate(self, x: Any, out: dict[str, Any], *_: Any, **__: Any) -> None:
-            values, misses = hunt.look(np.asarray(x, np.int64))
+            values, misses = problem.look(np.asarray(x, np.int64))
             # On a logarithmic scale neighbours on a front of many decades are as far as they look.
             out["F"] = np.sign(values) * np.log1p(np.abs(values))
             out["G"] = misses[:, None]
@@ -198,16 +201,16 @@ def _evolve(hunt: Hunt, evaluations: int, seed: int, progress: Callable[[int, in
         mutation=PM(eta=5, vtype=float, repair=RoundingRepair()),
         eliminate_duplicates=True,
     )
-    problem = Cores()
-    algorithm.setup(problem, termination=("n_gen", 10**9), seed=seed, verbose=False)
+    cores = Cores()
+    algorithm.setup(cores, termination=("n_gen", 10**9), seed=seed, verbose=False)
     done = idle = 0
     while done < evaluations and idle < IDLE:
-        before = hunt.seen
+        before = problem.seen
         offspring = algorithm.ask()
         if offspring is None or not len(offspring):
             break
-        algorithm.evaluator.eval(problem, offspring)
+        algorithm.evaluator.eval(cores, offspring)
         algorithm.tell(infills=offspring)
         done += len(offspring)
-        idle = 0 if hunt.seen > before else idle + 1
+        idle = 0 if problem.seen > before else idle + 1
         progress(min(done, evaluations), evaluations)

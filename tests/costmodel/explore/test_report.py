@@ -30,11 +30,12 @@ from costmodel.explore.report import (
     shown_rows,
 )
 from costmodel.explore.sensitivity import sensitivity
-from hwgen.flow.sweep.cores import core_files, core_of
+from hwgen.flow.sweep.cores import core_files
 from hwgen.flow.sweep.report import accuracy, report_files
 from hwgen.flow.sweep.results import Sweep
 from hwgen.flow.sweep.run import sweep
 from hwgen.spec.config import load_core
+from hwgen.spec.rows import core_of
 from hwgen.spec.structure import structure
 from tests.support import ROOT
 

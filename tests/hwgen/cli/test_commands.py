@@ -363,7 +363,7 @@ def test_every_reason_why_a_sweep_has_no_core_is_a_line(hwgen_cli):
     assert outcome.err.strip().splitlines() == [
         f"{head}pipeline.build: tables on wires have no registers to cut; should be 0 (or "
         "storage: registers) (2)",
-        f"{head}pipeline.build: belongs to kind lut (2)",
+        f"{head}pipeline.build: a signflip core builds nothing; should be 0 (2)",
     ]
 
 

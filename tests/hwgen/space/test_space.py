@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from hwgen.base.errors import ConfigError
 from hwgen.cli import app
-from hwgen.flow.sweep.cores import core_of
 from hwgen.flow.sweep.evaluate import DENSE
-from hwgen.flow.sweep.prepare import ask
+from hwgen.flow.sweep.plan import plan_sweep
 from hwgen.flow.sweep.run import prepare, sweep
 from hwgen.spec.config import CoreConfig
+from hwgen.spec.rows import core_of
 from tests.support import ROOT
 
 LAYER = {"name": "l", "in_features": 64, "out_features": 48}
@@ -87,12 +87,12 @@ def test_points_are_the_legal_cores_that_conditions_let_pass(write, few):
                 expected.append((kind, mu, tables, ports, reuse, storage_of, cores))
     assert points(result.results) == expected
     for row in result.results.to_dict("records"):
-        _, core, cores = result.question.space.point(row["point"])
+        _, core, cores = result.plan.space.point(row["point"])
         assert (core_of(row), row["cores"]) == (core, cores)
-    share = len(expected) / result.question.space.size
+    share = len(expected) / result.plan.space.size
     assert share < DENSE if few else share > DENSE
     total = len(expected) + sum(result.dropped.values())
-    assert total == result.question.space.combinations == 2 * 3 * 6 * 4 * 2 * 3
+    assert total == result.plan.space.combinations == 2 * 3 * 6 * 4 * 2 * 3
     assert result.dropped["max_in_features: should be at least tables × mu"] > 0
     assert result.dropped["max_out_features: should be at least ports"] > 0
     assert result.dropped["where: reuse != 2"] > 0
@@ -167,7 +167,7 @@ FAULTS = {
         {"core": {"ports": "widht", "reuse": "tables /"}, "where": "mu"},
         "core.ports: 'widht' should be an axis: one of mu, pipeline.build, pipeline.fetch, "
         "pipeline.reduce, pipeline.fp_add, pipeline.fp_mul, max_in_features, max_out_features, "
-        "fixed_bits, tables, ports, reuse, cores, not 'widht'\n"
+        "fixed_bits, acc_bits, tables, ports, reuse, cores, not 'widht'\n"
         "core.reuse: should be an integer or an expression over the axes, not 'tables /'\n"
         "where: should be a condition such as 'tables * mu >= 64', not a number, not 'mu'",
     ),
@@ -273,7 +273,7 @@ FAULTS = {
 def test_faults_are_found_before_any_work(write, changes, message):
     file = write(**changes)
     with pytest.raises(ConfigError) as error:
-        ask(file)
+        plan_sweep(file)
     if message is None:
         assert "bitnet-9t" in str(error.value)
     else:

@@ -20,13 +20,13 @@ import yaml
 from costmodel.explore.pareto import pareto_mask
 from costmodel.explore.report import Objective, Report, sensitivities
 from hwgen.base.errors import ConfigError, HwgenError
-from hwgen.flow.sweep import parts as parts_module
-from hwgen.flow.sweep.cores import core_of
-from hwgen.flow.sweep.join import sampled
-from hwgen.flow.sweep.parts import Layout, PartError, Parts
-from hwgen.flow.sweep.prepare import ask
+from hwgen.flow.sweep import part_files as parts_module
+from hwgen.flow.sweep import run as sweep_module
+from hwgen.flow.sweep.merge import sampled
+from hwgen.flow.sweep.part_files import Layout, PartError, PartFiles
+from hwgen.flow.sweep.plan import plan_sweep
 from hwgen.flow.sweep.run import prepare, run, sweep
-from hwgen.flow.sweep.run import run as sweep_module
+from hwgen.spec.rows import core_of
 from tests.support import ROOT
 
 FILES = ("results.parquet", "front.parquet", "pareto.csv", "pareto.png", "pareto.svg", "best.yaml")
@@ -103,7 +103,7 @@ def test_what_is_kept(ask_for):
 def test_a_row_is_a_core_file_again(ask_for):
     result = sweep(ask_for(), Path("out"))
     for row in result.front.to_dict("records"):
-        assert core_of(row) == result.question.space.point(row["point"])[1]
+        assert core_of(row) == result.plan.space.point(row["point"])[1]
 
 
 def test_processes_do_not_matter(ask_for, monkeypatch):
@@ -119,7 +119,7 @@ def test_processes_do_not_matter(ask_for, monkeypatch):
 KILLED = """
 import sys, time
 from pathlib import Path
-import hwgen.flow.sweep.parts as parts
+import hwgen.flow.sweep.part_files as parts
 parts.MOST_BLOCKS = 1
 from hwgen.flow.sweep.run import sweep
 sweep(Path("question.yaml"), Path("killed"), lambda done, total: time.sleep(0.5), jobs=1)
@@ -201,7 +201,7 @@ def test_no_wrong_bit_of_a_number_is_read(ask_for):
     work = prepare(ask_for(), Path("out"))
     with pytest.raises(KeyboardInterrupt):
         run(work, stop_after(1))
-    parts = Parts(Path("out/parts"), work.question, work.layout)
+    parts = PartFiles(Path("out/parts"), work.plan, work.layout)
     path = parts.path(0)
     good, table = path.read_bytes(), pq.ParquetFile(path)
     column = table.metadata.row_group(0).column(table.schema_arrow.get_field_index("area_um2"))
@@ -291,13 +291,13 @@ def test_what_a_sweep_will_take_is_known_before(ask_for):
 
 
 def test_parts_are_all_points_in_order(ask_for, monkeypatch):
-    question = ask(ask_for())
+    question = plan_sweep(ask_for())
     monkeypatch.setattr(parts_module, "boxes", lambda sizes: original(sizes, 100))
     from hwgen.flow.sweep.evaluate import boxes as original
 
     layout = Layout(question.space)
     assert sum(map(layout.points, range(layout.parts))) == question.space.size
-    manifest = Parts(Path("out"), question, layout).manifest
+    manifest = PartFiles(Path("out"), question, layout).manifest
     assert json.loads(json.dumps(manifest)) == manifest
 
 

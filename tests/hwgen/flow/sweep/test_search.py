@@ -8,7 +8,7 @@ import pytest
 from pymoo.indicators.hv import HV
 
 from hwgen.base.errors import ConfigError
-from hwgen.flow.sweep.prepare import ask
+from hwgen.flow.sweep.plan import plan_sweep
 from hwgen.flow.sweep.run import sweep
 from hwgen.flow.sweep.search import Genes, search
 
@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_points(question, tmp_path):
 
 def test_genes_stand_for_every_point_once(question):
     """Of combinations that are shapes; others stand for the nearest one."""
-    space = ask(question).space
+    space = plan_sweep(question).space
     genes = Genes(space)
     grid = np.stack(
         np.meshgrid(*(np.arange(end + 1) for end in genes.ends), indexing="ij"), axis=-1

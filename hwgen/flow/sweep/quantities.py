@@ -14,32 +14,31 @@ from typing import Any
 import numpy as np
 
 from costmodel.cells.energy import work_fj
-from costmodel.cells.predictor import Prediction
-from costmodel.cells.predictor import Shape as PricedShape
-from hwgen.flow.sweep.prepare import Question
-from hwgen.space.space import GRID, Shape
+from costmodel.cells.predictor import Prediction, PricedShape
+from hwgen.flow.sweep.plan import SweepPlan
+from hwgen.space.space import GRID, CoreShape
 from hwgen.spec.schedule import Schedule
 
 
 @dataclass
-class Points:
+class PointQuantities:
     """Points of one shape: integers or arrays that broadcast against each other."""
 
-    question: Question
-    shape: Shape
+    plan: SweepPlan
+    shape: CoreShape
     priced: PricedShape
     sizes: tuple[Any, ...]
     """`GRID`"""
-    found: Prediction
+    prediction: Prediction
 
-    def take(self, mask: Any, shape: tuple[int, ...]) -> Points:
+    def take(self, mask: Any, shape: tuple[int, ...]) -> PointQuantities:
         """Those of an array of ``shape`` where ``mask`` is true, as flat arrays."""
         sizes = tuple(_flat(size, mask, shape) for size in self.sizes)
-        priced = self.found._asdict()
+        priced = self.prediction._asdict()
         wait = priced.pop("accumulator_latency")
         flat = {name: _flat(values, mask, shape) for name, values in priced.items()}
-        found = Prediction(accumulator_latency=wait, **flat)
-        return Points(self.question, self.shape, self.priced, sizes, found)
+        prediction = Prediction(accumulator_latency=wait, **flat)
+        return PointQuantities(self.plan, self.shape, self.priced, sizes, prediction)
 
     def quantity(self, name: str) -> Any:
         """By name of `hwgen.space.sweep_file.Quantity`."""
@@ -48,7 +47,7 @@ class Points:
     @property
     def columns(self) -> dict[str, Any]:
         """What results have of every point, beside its shape."""
-        core, question = self.shape.core, self.question
+        core, plan = self.shape.core, self.plan
         names = [
             "cycles_per_token",
             "first_token_cycles",
@@ -57,42 +56,42 @@ class Points:
             "sum_bits_per_token",
             "utilisation",
         ]
-        if question.bits_per_cycle is not None:
+        if plan.bits_per_cycle is not None:
             names.append("stalls_per_token")
-        if question.timed:
+        if plan.timed:
             names += ["clock_ns", "least_clock_ns", "ns_per_token", "tokens_per_second"]
             names += ["latency_ms", "bandwidth_gbs"]
-        if question.powered:
+        if plan.powered:
             names += ["leakage_mw", "core_energy_fj_per_token", "power_mw"]
-            if question.config.memory.priced:
+            if plan.config.memory.priced:
                 names.append("energy_fj_per_token")
         sizes = dict(zip(GRID, self.sizes, strict=True))
         tile = {"tile_n": sizes["tables"] * core.mu, "tile_m": sizes["ports"]}
         values = {name: self.quantity(name) for name in names}
-        return {**sizes, **tile, question.area_column: self.area, **values}
+        return {**sizes, **tile, plan.area_column: self.area, **values}
 
     @property
     def area(self) -> Any:
         """Of all cores."""
-        return self.sizes[3] * self.found.area
+        return self.sizes[3] * self.prediction.area
 
     @property
     def least_clock_ns(self) -> Any:
-        return self.found.period_ns
+        return self.prediction.period_ns
 
     @property
     def clock_ns(self) -> Any:
-        given = self.question.config.clock_ns
-        return self.found.period_ns if given == "predicted" else np.float64(given)
+        given = self.plan.config.clock_ns
+        return self.prediction.period_ns if given == "predicted" else np.float64(given)
 
     @property
     def leakage_mw(self) -> Any:
         """Of all cores."""
-        return self.sizes[3] * self.found.leakage_mw
+        return self.sizes[3] * self.prediction.leakage_mw
 
     @cached_property
     def _tokens(self) -> int:
-        return sum(tokens * times for tokens, times in self.question.config.workload.passes)
+        return sum(tokens * times for tokens, times in self.plan.config.workload.passes)
 
     @cached_property
     def _schedule(self) -> Schedule:
@@ -103,8 +102,8 @@ class Points:
             tile_n=tables * core.mu,
             tile_m=ports,
             reuse=reuse,
-            accumulator_latency=self.found.accumulator_latency,
-            latency=self.found.latency,
+            accumulator_latency=self.prediction.accumulator_latency,
+            latency=self.prediction.latency,
             first_key=first_key,
             act_beat_bits=tables * core.mu * core.act_bits + core.exponent_bits,
             key_beat_bits=tables * ports * core.weight_bits,
@@ -116,7 +115,7 @@ class Points:
         """For each kind of layer its number, the segments of its inputs, the tiles of inputs of a
         segment, the tiles of outputs, and the largest share of the latter that a core has."""
         result = []
-        for layer in self.question.workload.layers:
+        for layer in self.plan.workload.layers:
             inputs = layer.shape.in_features // layer.shape.segments
             in_tiles = self._schedule.in_tiles(inputs)
             out_tiles = self._schedule.out_tiles(layer.shape.out_features)
@@ -135,18 +134,18 @@ class Points:
     @cached_property
     def _passes(self) -> list[Any]:
         """Cycles of each kind of pass."""
-        latencies = sum(layer[0] for layer in self._layers) * self.found.latency
+        latencies = sum(layer[0] for layer in self._layers) * self.prediction.latency
         return [
             tokens * self._steady + latencies + stalls
             for (tokens, _), stalls in zip(
-                self.question.config.workload.passes, self._stalls, strict=True
+                self.plan.config.workload.passes, self._stalls, strict=True
             )
         ]
 
     @cached_property
     def _stalls(self) -> list[Any]:
         """Cycles of each kind of pass that wait for weights."""
-        limit, passes = self.question.bits_per_cycle, self.question.config.workload.passes
+        limit, passes = self.plan.bits_per_cycle, self.plan.config.workload.passes
         if limit is None:
             return [0] * len(passes)
         beat = self._schedule.key_beat_bits * limit.denominator
@@ -174,7 +173,7 @@ class Points:
         return self._of_all(self._stalls) / self._tokens
 
     def _of_all(self, cycles: list[Any]) -> Any:
-        passes = self.question.config.workload.passes
+        passes = self.plan.config.workload.passes
         return _sum(times * each for (_, times), each in zip(passes, cycles, strict=True))
 
     @property
@@ -208,7 +207,7 @@ class Points:
 
     @property
     def utilisation(self) -> Any:
-        layers = self.question.workload.layers
+        layers = self.plan.workload.layers
         macs = self._tokens * sum(layer.weights for layer in layers)
         tables, ports, _, cores = self.sizes
         return macs / (self._cycles * (tables * self.shape.core.mu) * ports * cores)
@@ -233,20 +232,20 @@ class Points:
 
     @cached_property
     def core_energy_fj_per_token(self) -> Any:
-        found, cores = self.found, self.sizes[3]
+        prediction, cores = self.prediction, self.sizes[3]
         work = work_fj(
             self._tiles,
             cores * self.cycles_per_token,
             self._schedule.slots_per_tile,
-            found.fj_per_tile,
-            found.clock_fj_per_cycle,
+            prediction.fj_per_tile,
+            prediction.clock_fj_per_cycle,
         )
-        leakage = found.leakage_mw * self.ns_per_token * 1000  # 1 mW for 1 ns is 1 pJ.
+        leakage = prediction.leakage_mw * self.ns_per_token * 1000  # 1 mW for 1 ns is 1 pJ.
         return work + cores * leakage
 
     @property
     def energy_fj_per_token(self) -> Any:
-        memory = self.question.config.memory
+        memory = self.plan.config.memory
         return (
             self.core_energy_fj_per_token
             + self.act_bits_per_token * memory.acts.fj_per_bit
@@ -257,7 +256,7 @@ class Points:
     @property
     def power_mw(self) -> Any:
         """With that of memory where it has a price; 1 fJ in 1 ns is 1 µW."""
-        priced = self.question.config.memory.priced
+        priced = self.plan.config.memory.priced
         energy = self.energy_fj_per_token if priced else self.core_energy_fj_per_token
         return energy / self.ns_per_token * 1e-3
 

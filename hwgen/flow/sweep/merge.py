@@ -1,4 +1,4 @@
-"""Parts of a sweep put together: the front of all of them, and the tables of the results."""
+"""Part files of a sweep merged: the front of all of them, and the tables of the results."""
 
 from __future__ import annotations
 
@@ -12,53 +12,54 @@ from numpy.typing import NDArray
 
 from costmodel.explore.pareto import Front
 from hwgen.flow.sweep.evaluate import Evaluator
-from hwgen.flow.sweep.parts import Joiner
-from hwgen.flow.sweep.prepare import Question
+from hwgen.flow.sweep.part_files import ResultsWriter
+from hwgen.flow.sweep.plan import SweepPlan
+from hwgen.spec.axes import SIZES
 
 Ints = NDArray[np.int64]
 DRAWN = 10_000
 """Points in the picture beside the front, about."""
 
 
-def objective_columns(question: Question) -> list[str]:
+def objective_columns(plan: SweepPlan) -> list[str]:
     """Columns of a part that `compete` takes."""
-    names = [question.column(each.quantity) for each in question.config.objectives]
+    names = [plan.column(each.quantity) for each in plan.config.objectives]
     return ["point", "candidate", *names]
 
 
-def compete(front: Front, question: Question, table: pa.Table) -> None:
+def compete(front: Front, plan: SweepPlan, table: pa.Table) -> None:
     """Put a part's candidates to the front."""
     if not table.num_rows:
         return
     table = table.filter(table["candidate"])
-    values = np.empty((len(table), len(question.config.objectives)))
-    for column, objective in enumerate(question.config.objectives):
-        values[:, column] = table[question.column(objective.quantity)].to_numpy()
+    values = np.empty((len(table), len(plan.config.objectives)))
+    for column, objective in enumerate(plan.config.objectives):
+        values[:, column] = table[plan.column(objective.quantity)].to_numpy()
         if objective.maximise:
             values[:, column] *= -1
     front.add(values, table["point"].to_numpy())
 
 
-def join(
-    question: Question, tables: Iterable[pa.Table], ids: Any, joiner: Joiner, every: int
+def merge(
+    plan: SweepPlan, tables: Iterable[pa.Table], ids: Any, writer: ResultsWriter, every: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """The front and a sample of all kept points; all of them go to the joiner.
+    """The front and a sample of all kept points; all of them go to the writer.
 
     tables: of parts, in order. every: one point of so many is of the sample.
     """
-    found, sample, kept = [], [], 0
+    fronts, sample, kept = [], [], 0
     for table in tables:
         if not table.num_rows:
             continue
         flags = np.isin(table["point"].to_numpy(), ids)
         table = table.drop_columns("candidate").append_column("front", pa.array(flags))
-        found.append(table.filter(flags))
-        if question.config.keep == "front":
-            table = found[-1]
+        fronts.append(table.filter(flags))
+        if plan.config.keep == "front":
+            table = fronts[-1]
         sample.append(table.filter(sampled(table["point"].to_numpy(), every)))
-        joiner.add(table)
+        writer.add(table)
         kept += len(table)
-    return _sorted_front(question, _frame(found)), _frame(sample), kept
+    return _sorted_front(plan, _frame(fronts)), _frame(sample), kept
 
 
 def sampled(points: Ints, every: int) -> pa.Array:
@@ -83,19 +84,19 @@ def _frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
     return table.cast(pa.schema(fields)).to_pandas()
 
 
-def _sorted_front(question: Question, front: pd.DataFrame) -> pd.DataFrame:
+def _sorted_front(plan: SweepPlan, front: pd.DataFrame) -> pd.DataFrame:
     """By the objectives, best first; with areas by component."""
-    objectives = question.config.objectives
-    keys = [question.column(each.quantity) for each in objectives]
+    objectives = plan.config.objectives
+    keys = [plan.column(each.quantity) for each in objectives]
     up = [not each.maximise for each in objectives]
     front = front.drop(columns="feasible", errors="ignore")
     front = front.sort_values([*keys, "point"], ascending=[*up, True], ignore_index=True)
-    evaluator, unit = Evaluator(question), question.area_column.removeprefix("area_")
-    places = front["point"].to_numpy() // question.space.grid
+    evaluator, unit = Evaluator(plan), plan.area_column.removeprefix("area_")
+    places = front["point"].to_numpy() // plan.space.grid
     areas: dict[str, Any] = {}
     for place in np.unique(places):
         rows = np.flatnonzero(places == place)
-        sizes = [front[name].to_numpy(np.int64)[rows] for name in ("tables", "ports", "reuse")]
+        sizes = [front[name].to_numpy(np.int64)[rows] for name in SIZES]
         parts = evaluator.priced(int(place)).area_by_component(*sizes)
         cores = front["cores"].to_numpy(np.int64)[rows]
         for name, area in parts.items():
@@ -104,11 +105,11 @@ def _sorted_front(question: Question, front: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([front, pd.DataFrame(areas)], axis=1)
 
 
-def best_row(question: Question, front: pd.DataFrame) -> int:
+def best_row(plan: SweepPlan, front: pd.DataFrame) -> int:
     """Row of the point with the least product of the first two objectives."""
     product: Any = 1.0
-    for objective in question.config.objectives[:2]:
-        values = front[question.column(objective.quantity)].astype(float)
+    for objective in plan.config.objectives[:2]:
+        values = front[plan.column(objective.quantity)].astype(float)
         product = product * (1 / values if objective.maximise else values)
     least = front.index[product == product.min()]
     return int(front.loc[least, "point"].idxmin())

@@ -15,8 +15,9 @@ from costmodel.catalog import costs_file
 from costmodel.cells.technology import Technology, load_technology
 from hwgen.base.errors import ConfigError
 from hwgen.flow.bandwidth import exact
-from hwgen.space.space import MOST, Space
+from hwgen.space.space import Space
 from hwgen.space.sweep_file import ENERGIES, TIMED, SweepConfig, load_sweep
+from hwgen.spec.fields import MAX_SIZE
 from sim.workload.layers import Shape
 from sim.workload.workload import LayerKind, Workload, of_zoo
 from sim.workload.zoo import load_model
@@ -26,8 +27,8 @@ WIDEST_WEIGHT = 16
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a sweep is to answer. Nothing of it can be wrong any more."""
+class SweepPlan:
+    """A sweep file with all that it names looked up. Nothing of it can be wrong any more."""
 
     config: SweepConfig
     workload: Workload
@@ -74,8 +75,8 @@ class Question:
         return _hash(json.dumps([config, files, repr(layers), packages], sort_keys=True).encode())
 
 
-def ask(path: Path) -> Question:
-    """The question in a sweep file; ConfigError, a line for each fault, if it has no answer."""
+def plan_sweep(path: Path) -> SweepPlan:
+    """The plan of a sweep file; ConfigError, a line for each fault, if it cannot be run."""
     config = load_sweep(path)
     technologies = {name: load_technology(name) for name in config.technology}
     workload = _workload(config)
@@ -90,7 +91,7 @@ def ask(path: Path) -> Question:
         where = f"{path}: core: no combination is a legal core"
         reasons = (f"{where}: {reason} ({count})" for reason, count in space.dropped.items())
         raise ConfigError("\n".join(reasons))
-    return Question(config, workload, technologies, space)
+    return SweepPlan(config, workload, technologies, space)
 
 
 def bits_per_cycle(config: SweepConfig) -> Fraction | None:
@@ -139,7 +140,9 @@ def _check_sizes(path: Path, config: SweepConfig, workload: Workload) -> None:
     """ConfigError unless every count of cycles and bits fits 64-bit integers."""
     tokens = sum(tokens * times for tokens, times in config.workload.passes)
     padded = tokens * sum(
-        layer.count * (layer.shape.in_features + 8 * MOST) * (layer.shape.out_features + MOST)
+        layer.count
+        * (layer.shape.in_features + 8 * MAX_SIZE)
+        * (layer.shape.out_features + MAX_SIZE)
         for layer in workload.layers
     )
     limit = bits_per_cycle(config)

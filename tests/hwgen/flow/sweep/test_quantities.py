@@ -13,9 +13,9 @@ from costmodel.cells.delay import core_clock
 from costmodel.cells.energy import core_energy
 from costmodel.cells.paper import paper_area
 from costmodel.cells.technology import load_technology
-from hwgen.flow.sweep.cores import core_of
-from hwgen.flow.sweep.prepare import ask
+from hwgen.flow.sweep.plan import plan_sweep
 from hwgen.flow.sweep.run import sweep
+from hwgen.spec.rows import core_of
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System
 from sim.workload.workload import run_pass
@@ -93,7 +93,7 @@ def ask_and_sweep(tmp_path, technology, extra):
     question = {"technology": technology, "workload": LAYERS, **extra}
     file = tmp_path / "question.yaml"
     file.write_text(yaml.safe_dump(question))
-    return ask(file), sweep(file, tmp_path / "out").results
+    return plan_sweep(file), sweep(file, tmp_path / "out").results
 
 
 @pytest.mark.parametrize(("technology", "extra"), QUESTIONS.values(), ids=QUESTIONS)

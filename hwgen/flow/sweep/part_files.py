@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from hwgen.base.errors import HwgenError
 from hwgen.base.files import write_atomically
 from hwgen.flow.sweep.evaluate import BLOCK, Evaluator, Kept, Tally, boxes
-from hwgen.flow.sweep.prepare import Question
+from hwgen.flow.sweep.plan import SweepPlan
 from hwgen.space.space import Space
 
 MANIFEST = "manifest.json"
@@ -65,15 +65,15 @@ def evaluate(evaluator: Evaluator, layout: Layout, part: int) -> tuple[pa.Table,
     """The rows of a part, with what became of its points. ``candidate``: on the front so far."""
     tally, kept = Tally(), []
     for place, box in layout[part]:
-        found = evaluator.block(place, box, tally)
-        if found is not None:
-            kept.append(found)
+        block = evaluator.block(place, box, tally)
+        if block is not None:
+            kept.append(block)
     return table_of(evaluator, kept), tally
 
 
 def table_of(evaluator: Evaluator, kept: list[Kept]) -> pa.Table:
     """Rows of what is kept, ``candidate`` if on the evaluator's front so far."""
-    space = evaluator.question.space
+    space = evaluator.plan.space
     if not kept:
         return pa.table({"point": pa.array([], pa.int64())})
     numbers = np.concatenate([one.numbers for one in kept])
@@ -97,26 +97,26 @@ def table_of(evaluator: Evaluator, kept: list[Kept]) -> pa.Table:
         # Sizes are small; cycles of a first token need not be.
         small = column.dtype == np.int64 and not name.endswith("cycles")
         columns[name] = column.astype(np.int32) if small else column
-    if evaluator.question.config.keep == "all":
+    if evaluator.plan.config.keep == "all":
         columns["feasible"] = np.concatenate([one.feasible for one in kept])
     table = pa.table(columns | {"candidate": candidate})
-    return table.filter(candidate) if evaluator.question.config.keep == "front" else table
+    return table.filter(candidate) if evaluator.plan.config.keep == "front" else table
 
 
-class Parts:
-    """The part files of a question in a folder."""
+class PartFiles:
+    """The part files of a sweep in a folder."""
 
-    def __init__(self, folder: Path, question: Question, layout: Layout) -> None:
+    def __init__(self, folder: Path, plan: SweepPlan, layout: Layout) -> None:
         self.folder, self.layout = folder, layout
         self.manifest: dict[str, str | int] = {
             "format": "hwgen.parts/1",
-            "question": question.digest,
+            "plan": plan.digest,
             "parts": layout.parts,
             "blocks": layout.each,
         }
 
     def open(self) -> list[int]:
-        """The parts that are there; those of another question, and broken ones, are removed."""
+        """The parts that are there; those of another sweep, and broken ones, are removed."""
         path = self.folder / MANIFEST
         try:
             known = json.loads(path.read_text())
@@ -194,7 +194,7 @@ class Parts:
         return PartError(f"{path}: is damaged ({reason}) and was removed; {AGAIN}")
 
 
-class Joiner:
+class ResultsWriter:
     """Writes the final table, row groups of one size whatever the parts."""
 
     def __init__(self, path: Path) -> None:
