@@ -32,7 +32,7 @@ from costmodel.synth.yosys import cache_key, run_yosys
 from hwgen.base.cachedir import cache_dir
 from hwgen.base.files import write_atomically
 from hwgen.base.jobs import workers
-from hwgen.spec.codebook import ternary
+from hwgen.spec.codebook import codebook
 from hwgen.spec.primitive import Primitive
 
 FORMAT = "hwgen.fpga-units/1"
@@ -308,7 +308,7 @@ def _entry_bits(width: int, fan_in: int) -> list[int]:
     Their sign bits are repeated up to ``width``, so that the columns of a multiplexer differ.
     """
     for mu in EXTENDED_WEIGHTS:
-        if len(entries := ternary(mu).entries) == fan_in:
+        if len(entries := codebook("ternary", mu).entries) == fan_in:
             act = max(1, width - (mu - 1).bit_length())
             used = [sum(map(bool, entry)) for entry in entries]
             return [min(width, act + (number - 1).bit_length()) for number in used]

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hwgen.base.errors import ConfigError
 from hwgen.base.yamlfile import Strict, _Loader, load
-from hwgen.spec.codebook import Codebook, ternary
+from hwgen.spec.codebook import CODEBOOKS, DEFAULT, MEANINGS, Codebook, codebook
 from hwgen.spec.fixed import FixedPoint
 from hwgen.spec.keywords import KEYWORDS
 from hwgen.spec.number import FLOATS, FORMATS, MAX_FIXED_BITS, FloatFormat, Interval, IntFormat
@@ -115,7 +115,11 @@ class CoreConfig(Strict):
         ),
     ] = None
     codebook: Annotated[
-        Literal["ternary"] | None, Field(description="the weight groups a table accepts; lut only")
+        str | None,
+        Field(
+            description=f"the weight groups a table accepts: {MEANINGS}; lut only",
+            json_schema_extra={"enum": [*CODEBOOKS, None]},
+        ),
     ] = None
     mu: Annotated[
         int, Field(ge=1, le=8, description="activations that share one table; lut only")
@@ -179,6 +183,13 @@ class CoreConfig(Strict):
             raise ValueError(f"should be one of {', '.join(FLOATS)}")
         return value
 
+    @field_validator("codebook")
+    @classmethod
+    def _known_codebook(cls, value: str | None) -> str | None:
+        if value is not None and value not in CODEBOOKS:
+            raise ValueError(f"should be one of {', '.join(CODEBOOKS)}")
+        return value
+
     @field_validator("name")
     @classmethod
     def _identifier(cls, value: str | None) -> str | None:
@@ -212,12 +223,16 @@ class CoreConfig(Strict):
                 "pipeline.build: tables on wires have no registers to cut; should be 0 "
                 f"(or storage: registers), not {self.pipeline.build}"
             )
-        size = self.tables * self.ports * (len(self.book.entries) + 1)
-        if size > MAX_TABLE_PORTS:
-            yield (
-                f"tables × ports × (entries + 1): should be at most {MAX_TABLE_PORTS}, not {size}; "
-                "make mu, tables or ports smaller"
-            )
+        rule = CODEBOOKS[self.codebook_name]
+        if self.mu in rule.sizes:
+            size = self.tables * self.ports * (len(self.book.entries) + 1)
+            if size > MAX_TABLE_PORTS:
+                yield (
+                    f"tables × ports × (entries + 1): should be at most {MAX_TABLE_PORTS}, "
+                    f"not {size}; make mu, tables or ports smaller"
+                )
+        elif self.kind == "lut":
+            yield f"mu: should be {rule.sizes_text} for codebook {self.codebook}, not {self.mu}"
         if self.max_in_features < self.tile_n:
             yield (
                 f"max_in_features: should be at least tables × mu = {self.tile_n}, "
@@ -228,7 +243,8 @@ class CoreConfig(Strict):
                 f"max_out_features: should be at least ports = {self.ports}, "
                 f"not {self.max_out_features}"
             )
-        yield from self._broken_accumulator_rules()
+        if self.mu in rule.sizes:
+            yield from self._broken_accumulator_rules()
 
     def _broken_fixed_rules(self, number: FloatFormat) -> Iterator[str]:
         """Faults of the fixed point that activations of the format ``number`` become."""
@@ -367,9 +383,13 @@ class CoreConfig(Strict):
         return self.sum_bits if self.sum_number is None else self.sum_number.bits
 
     @property
+    def codebook_name(self) -> str:
+        return self.codebook or DEFAULT
+
+    @property
     def book(self) -> Codebook:
         """The codebook of one table; that of single weights for the other kinds."""
-        return ternary(self.mu)
+        return codebook(self.codebook_name, self.mu)
 
     @property
     def half_table(self) -> bool:
@@ -420,18 +440,28 @@ class CoreConfig(Strict):
     def term_bits(self) -> int:
         """Width of what one port fetches from one table, bits.
 
-        B + ⌈log2 µ⌉ for a half table, whose entries leave as one's complements with a carry;
-        B + ⌊log2 µ⌋ + 1 for a full one; 2·B for a product.
+        With k non-zeros in an entry at most: B + ⌈log2 k⌉ for a half table, whose entries leave as
+        one's complements with a carry; B + ⌊log2 k⌋ + 1 for a full one; 2·B for a product.
         """
         if self.kind == "multiplier":
             return 2 * self.number.bits
-        group = self.term.times(self.mu)
+        group = self.group
         return Interval(group.low, group.high - self.half_table).bits
 
     @property
+    def group(self) -> Interval:
+        """Range of the sum of one group, of as many terms as weights can be other than 0."""
+        return self.term.times(self.book.most_non_zeros)
+
+    @property
     def exact_acc_bits(self) -> int:
-        """Signed bits that hold every sum of ``max_in_features`` terms, all at either end."""
-        return self.term.times(self.max_in_features).bits
+        """Signed bits that hold every sum of ``max_in_features`` inputs, all terms at either end.
+
+        Of these inputs, as many have a weight as the codebook allows, those of a last group of less
+        than µ included.
+        """
+        groups, rest = divmod(self.max_in_features, self.mu)
+        return self.term.times(groups * self.book.most_non_zeros + self.book.most_among(rest)).bits
 
     @property
     def sum_bits(self) -> int:

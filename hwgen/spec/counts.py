@@ -62,12 +62,15 @@ def fetch_counts(spec: FetchSpec | ProductSpec) -> Counts:
     elif isinstance(spec, ProductSpec):
         counts[Primitive("multiplier", spec.term_bits, spec.number.bits)] += 1
     else:
-        counts[Primitive("fetch_mux", spec.term_bits, len(spec.cases))] += 1
+        # Without a zero group, nothing but the entries is selected, and the last is the default.
+        kind = "fetch_mux" if spec.book.has_zero else "mux"
+        counts[Primitive(kind, spec.term_bits, len(spec.cases))] += 1
         if spec.carry:
             counts[Primitive("xor_row", spec.term_bits)] += 1
         elif spec.half:
-            counts[Primitive("gate", 2)] += 1  # The sign bit alone,
-            counts[Primitive("equal", spec.book.index_bits)] += 1  # which zero does not have.
+            counts[Primitive("gate", 1 + spec.book.has_zero)] += 1  # The sign bit alone,
+            if spec.book.has_zero:
+                counts[Primitive("equal", spec.book.index_bits)] += 1  # which zero does not have.
     if spec.registered:
         counts[Primitive("register_enable", spec.term_bits + spec.carry)] += 1
     return counts

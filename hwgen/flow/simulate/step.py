@@ -16,10 +16,12 @@ import numpy as np
 from hwgen.base.errors import ConfigError
 from hwgen.flow.bandwidth import parse
 from hwgen.flow.checkpoint import open_chosen
+from hwgen.spec.config import CoreConfig
 from hwgen.spec.system import load_system
 from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError
 from sim.checkpoints.architecture import Architecture
+from sim.golden.codebooks import GroupError
 from sim.nets.step import GetLayer, Piece, checkpoint_layers, golden_step, random_layers
 from sim.verilated.runner import CoreModel
 from sim.workload.layers import run_rtl
@@ -85,7 +87,7 @@ def simulate_rtl(
     """
     system = load_system(core)
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
-    name, architecture, layer, source = _layers(model, seed, i2s_layout, scale)
+    name, architecture, layer, source = _layers(model, system.core, seed, i2s_layout, scale)
     status("generating")
     emitted = emit(system.core)
     status("compiling the Verilog")
@@ -112,6 +114,8 @@ def simulate_rtl(
                     progress(len(found), total)
         except CheckpointError as error:
             raise ConfigError(f"{model}: {error}") from None
+        except GroupError as error:
+            raise ConfigError(f"{model}: {error}; use codebook: ternary") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -141,13 +145,14 @@ def simulate_rtl(
 
 
 def _layers(
-    model: str, seed: int, i2s_layout: str | None, scale: str | None
+    model: str, core: CoreConfig, seed: int, i2s_layout: str | None, scale: str | None
 ) -> tuple[str, Architecture, GetLayer, str]:
     """Name, sizes, weights, and what these are."""
     found = find_model(model)
     if found is not None:
         random = f"random, seed {seed}"
-        return found.name, found.architecture, random_layers(found.architecture, seed), random
+        layers = random_layers(found.architecture, seed, core)
+        return found.name, found.architecture, layers, random
     if not Path(model).exists():
         raise ConfigError(unknown_model(model))
     try:

@@ -16,6 +16,7 @@ from hwgen.flow.bandwidth import parse
 from hwgen.spec.system import System, load_system
 from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError, TernaryLayer
+from sim.golden.codebooks import GroupError
 from sim.nets.decoder import Decoder
 from sim.nets.generation import generate
 from sim.nets.network import Matmul, NetworkValueError
@@ -166,6 +167,8 @@ def simulate_text(
         text = write(golden)
     except (PromptError, NetworkValueError) as error:
         raise ConfigError(f"{model}: {error}") from None
+    except GroupError as error:
+        raise ConfigError(f"{model}: {error}; use codebook: ternary") from None
     result = TextRun(
         model=model.resolve().name,
         core=str(system.core.name),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from hwgen.base.errors import ConfigError
 from hwgen.base.yamlfile import load
+from hwgen.spec.codebook import CODEBOOKS
 from hwgen.spec.config import CoreConfig, Pipeline, load_core
 from hwgen.spec.number import FLOATS
 from tests.support import ROOT
@@ -75,7 +76,10 @@ FIELD_FAULTS = {
         f"act: should be one of {FORMATS}, not 'uint8'",
     ),
     "act_a_number": (LUT + "act: 8\n", "act: input should be a valid string, not 8"),
-    "codebook": (LUT + "codebook: binary\n", "codebook: input should be 'ternary', not 'binary'"),
+    "codebook": (
+        LUT + "codebook: trits\n",
+        f"codebook: should be one of {', '.join(CODEBOOKS)}, not 'trits'",
+    ),
     "table": (LUT + "table: both\n", "table: input should be 'half' or 'full', not 'both'"),
     "storage": (
         LUT + "storage: ram\n",
@@ -327,7 +331,11 @@ def test_term_widths(mu):
 def test_exact_accumulator_holds_the_extremes_and_is_no_wider(core):
     low, high = -(1 << (core.number.bits - 1)), (1 << (core.number.bits - 1)) - 1
     weights = (low, high) if core.kind == "multiplier" else (-1, 1)
-    sums = [core.max_in_features * act * weight for act in (low, high) for weight in weights]
+    groups, rest = divmod(core.max_in_features, core.mu)
+    zeros = [entry.count(0) for entry in core.book.entries]
+    zeros_of_rest = [entry[:rest].count(0) for entry in core.book.entries]
+    terms = core.max_in_features - groups * min(zeros) - min(zeros_of_rest)
+    sums = [terms * act * weight for act in (low, high) for weight in weights]
     bits = core.exact_acc_bits
     assert -(1 << (bits - 1)) <= min(sums) <= max(sums) < 1 << (bits - 1)
     assert max(sums) >= 1 << (bits - 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwgen.spec.codebook import ternary
+from hwgen.spec.codebook import codebook
 from hwgen.spec.sums import BUILDERS, Sum, SumDag, reachable, sum_dag
 
 ADDERS = {
@@ -27,30 +27,30 @@ every_table = pytest.mark.parametrize("half", [True, False], ids=["half", "full"
 
 @every_dag
 def test_adders_and_depth_of_a_half_table(builder, mu):
-    dag = sum_dag(ternary(mu), builder)
+    dag = sum_dag(codebook("ternary", mu), builder)
     assert len(dag.sums) == ADDERS[builder][mu - 1]
     assert dag.levels == DEPTH[builder][mu - 1]
 
 
 @pytest.mark.parametrize("mu", range(1, 9))
 def test_minimal_builder_needs_one_adder_per_entry_that_is_no_activation(mu):
-    entries = len(ternary(mu).entries)
-    assert len(sum_dag(ternary(mu), "minimal").sums) == entries - mu
-    assert len(sum_dag(ternary(mu), "minimal", half=False).sums) == 2 * entries - mu
+    entries = len(codebook("ternary", mu).entries)
+    assert len(sum_dag(codebook("ternary", mu), "minimal").sums) == entries - mu
+    assert len(sum_dag(codebook("ternary", mu), "minimal", half=False).sums) == 2 * entries - mu
 
 
 @every_dag
 def test_a_full_table_has_one_more_adder_per_entry(builder, mu):
-    half, full = (sum_dag(ternary(mu), builder, half) for half in (True, False))
+    half, full = (sum_dag(codebook("ternary", mu), builder, half) for half in (True, False))
     assert full.sums[: len(half.sums)] == half.sums
-    assert len(full.sums) - len(half.sums) == len(ternary(mu).entries)
+    assert len(full.sums) - len(half.sums) == len(codebook("ternary", mu).entries)
     assert full.levels <= half.levels + 1
 
 
 @every_table
 @every_dag
 def test_outputs_are_the_dot_products_of_the_entries(builder, mu, half):
-    book = ternary(mu)
+    book = codebook("ternary", mu)
     dag = sum_dag(book, builder, half)
     acts = np.random.default_rng(mu).integers(-(1 << 15), 1 << 15, size=(mu, 20))
     values = evaluate(dag, acts)
@@ -62,7 +62,7 @@ def test_outputs_are_the_dot_products_of_the_entries(builder, mu, half):
 @every_table
 @every_dag
 def test_vectors_and_depths_say_what_the_sums_are(builder, mu, half):
-    dag = sum_dag(ternary(mu), builder, half)
+    dag = sum_dag(codebook("ternary", mu), builder, half)
     weights = evaluate(dag, np.eye(mu, dtype=int))
     assert [dag.vector(r) for r in range(len(weights))] == [tuple(w) for w in weights]
     for position, add in enumerate(dag.sums):
@@ -75,7 +75,7 @@ def test_vectors_and_depths_say_what_the_sums_are(builder, mu, half):
 @every_table
 @every_dag
 def test_no_sum_is_dead(builder, mu, half):
-    dag = sum_dag(ternary(mu), builder, half)
+    dag = sum_dag(codebook("ternary", mu), builder, half)
     assert sorted(reachable(dag)) == list(range(len(dag.sums)))
 
 
@@ -101,7 +101,7 @@ def test_equal_sums_are_shared_whatever_the_order_of_plus():
 
 @pytest.mark.parametrize("mu", range(1, 7))
 def test_a_minimal_table_shares_all_there_is_to_share(mu):
-    dag = sum_dag(ternary(mu), "minimal")
+    dag = sum_dag(codebook("ternary", mu), "minimal")
     assert dag.distinct_sums == len(dag.sums)
 
 

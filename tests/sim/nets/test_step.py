@@ -24,6 +24,7 @@ from sim.workload.layers import run_rtl
 from tests.support.cases import CASES
 from tests.support.checkpoint_files import SHAPES, ternary, write_tq
 
+TERNARY = CoreConfig(kind="lut", tables=2, ports=2)
 SIZES = Architecture(hidden=24, ffn=40, heads=6, kv_heads=2, head_dim=4, layers=3)
 FLOATS = (
     "lut_fp16_fixed",
@@ -41,7 +42,7 @@ def norm(x):
 
 def test_a_step_is_that_of_the_decoder_block_written_out():
     """Vectors instead of arrays of tokens; real products of the integers that golden was given."""
-    layer = random_layers(SIZES, seed=5)
+    layer = random_layers(SIZES, 5, TERNARY)
     core = CoreConfig(kind="lut", tables=3, ports=2)
     pieces = list(golden_step(SIZES, layer, System(core), seed=5))
     assert [piece.linear.name for piece in pieces] == [
@@ -72,13 +73,13 @@ def test_a_step_is_that_of_the_decoder_block_written_out():
 
 
 def test_random_weights_depend_on_their_seed_and_place_alone():
-    one, other = random_layers(SIZES, 1), random_layers(SIZES, 2)
+    one, other = random_layers(SIZES, 1, TERNARY), random_layers(SIZES, 2, TERNARY)
     first = one(0, "q").weights
     one(2, "down")
     np.testing.assert_array_equal(first, one(0, "q").weights)
     for different in (one(1, "q"), one(0, "o"), other(0, "q")):
         assert (first != different.weights).any()
-    large = random_layers(Architecture(1024, 1024, 1, 1, 1024, 1), 0)(0, "q").weights
+    large = random_layers(Architecture(1024, 1024, 1, 1, 1024, 1), 0, TERNARY)(0, "q").weights
     shares = [float((large == value).mean()) for value in (-1, 0, 1)]
     # 1,048,576 draws: five standard deviations of a share are below 0.0025.
     assert shares == pytest.approx([74 / 256, 108 / 256, 74 / 256], abs=0.0025)
@@ -100,7 +101,7 @@ def test_cores_of_floating_point_run_a_step(name):
     config = CASES[name]
     emitted = emit(config)
     model = CoreModel(emitted.verilog, emitted.manifest)
-    pieces = list(golden_step(SIZES, random_layers(SIZES, 1), System(config, 2), 1))
+    pieces = list(golden_step(SIZES, random_layers(SIZES, 1, config), System(config, 2), 1))
     assert len(pieces) == 21
     for piece in pieces:
         assert golden_fixed.decode(piece.acts, config.act).any()
