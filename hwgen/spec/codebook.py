@@ -96,6 +96,8 @@ DEFAULT = "ternary"
 """Name of the codebook of a core that names none."""
 CODEBOOKS: dict[str, CodebookRule] = {
     "ternary": CodebookRule(range(1, 9), "every group of weights", lambda group: True),
+    # arXiv 2601.07892: 32 groups in keys of 5 bits, 1.25 bits a weight.
+    "sherry34": CodebookRule((4,), "exactly one zero", lambda group: group.count(0) == 1),
 }
 """Every codebook by the name used in YAML."""
 MEANINGS = "; ".join(

@@ -41,6 +41,11 @@ def _middle(places: Sequence[int]) -> int:
     return (len(places) + 1) // 2
 
 
+def _pair_first(places: Sequence[int]) -> int:
+    """Of a zero among the last two of four, the first two make a pair; else the last two do."""
+    return 2 if len(places) == 3 and places[1] == 1 else 1
+
+
 class Rule(NamedTuple):
     """One codebook.
 
@@ -57,6 +62,7 @@ class Rule(NamedTuple):
 
 RULES: dict[str, Rule] = {
     "ternary": Rule(range(1, 9), "any weights", lambda g: np.ones(len(g), np.bool_), _middle),
+    "sherry34": Rule((4,), "exactly one zero", lambda g: (g == 0).sum(axis=1) == 1, _pair_first),
 }
 
 

@@ -18,9 +18,10 @@ from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError, open_checkpoint
 from sim.checkpoints.architecture import ROLES, Architecture
 from sim.golden import fixed as golden_fixed
+from sim.golden.codebooks import GroupError
 from sim.nets.step import checkpoint_layers, golden_step, quantised, random_layers
 from sim.verilated.runner import CoreModel
-from sim.workload.layers import run_rtl
+from sim.workload.layers import Linear, Plan, run_golden, run_rtl
 from tests.support.cases import CASES
 from tests.support.checkpoint_files import SHAPES, ternary, write_tq
 
@@ -109,6 +110,34 @@ def test_cores_of_floating_point_run_a_step(name):
         for got, wanted in zip(result.products, piece.expected, strict=True):
             np.testing.assert_array_equal(got, wanted)
         assert result.cycles == piece.plan.cycles(1).total
+
+
+@pytest.mark.verilator
+def test_random_weights_are_those_of_the_codebook():
+    """Layers of 24 and 40 inputs on a core that takes 23, of which whole groups are 20."""
+    fields = {"codebook": "sherry34", "mu": 4, "tables": 3, "ports": 5, "max_in_features": 23}
+    config = CoreConfig(kind="lut", **fields)
+    emitted = emit(config)
+    model = CoreModel(emitted.verilog, emitted.manifest)
+    for piece in golden_step(SIZES, random_layers(SIZES, 1, config), System(config, 2), 1):
+        groups = piece.linear.weights.reshape(-1, 4)
+        assert ((groups == 0).sum(axis=1) == 1).all()
+        assert {part.columns.start % 20 for parts in piece.plan.parts for part in parts} == {0}
+        result = run_rtl(model, piece.plan, piece.acts, piece.linear)
+        for got, wanted in zip(result.products, piece.expected, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_fault_of_a_layer_names_its_own_row_and_column():
+    fields = {"codebook": "sherry34", "mu": 4, "tables": 1, "ports": 2, "max_in_features": 8}
+    config = CoreConfig(kind="lut", max_out_features=2, **fields)
+    weights = np.tile([1, 1, 0, -1], (6, 5)).astype(np.int8)
+    weights[5, 14] = -1  # In the third of six blocks of rows, the second of three of columns.
+    linear = Linear("some", weights)
+    with pytest.raises(GroupError) as caught:
+        run_golden(Plan(System(config), linear.shape), np.ones((1, 20), np.int8), linear)
+    assert str(caught.value).startswith("some: weights must be groups of 4")
+    assert str(caught.value).endswith("found [1, 1, -1, -1] at row 5, column 12")
 
 
 @pytest.fixture
