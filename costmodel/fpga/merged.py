@@ -11,22 +11,56 @@ the way.
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
-from costmodel.cells.corrections import group_of
+from costmodel.cells.corrections import group_of, group_of_rest
 from hwgen.spec.counts import build_counts, table_counts
 from hwgen.spec.primitive import Counts, Primitive, scaled
 from hwgen.spec.structure import Structure
 from hwgen.spec.units import AccumulateSpec, ProductSpec, ReduceSpec
 
+
+class MergedKind(NamedTuple):
+    """Several primitives that are measured as one.
+
+    selects: the kind of primitive that selects a word, if one does. adder: the one whose operand
+    the word is. sums: whether many words are added. products: of two factors each.
+    """
+
+    meaning: str
+    selects: str | None = None
+    adder: str | None = None
+    sums: bool = False
+    products: bool = False
+
+
 MERGED = {
-    "fetch_mux_xor": "fetch_mux, and its word XOR one shared bit, which fits the same LUTs",
-    "mux_and": "mux of `fan_in` words, 1 being none, by an index that others decode, too, and its "
-    "word AND one shared bit, likewise",
-    "compress": "`fan_in` signed words of `width` bits to two words of the same sum",
-    "compress_products": "`fan_in` signed products of two words of `width` bits to two words",
-    "mux_and_add": "mux_and as one operand of an adder, in whose LUTs part of it fits, without it",
-    "fetch_mux_xor_add": "fetch_mux_xor of at most MOST_ADDED words as the right operand of "
-    "adder_carry, likewise",
+    "fetch_mux_xor": MergedKind(
+        "fetch_mux, and its word XOR one shared bit, which fits the same LUTs", selects="fetch_mux"
+    ),
+    "mux_and": MergedKind(
+        "mux of `fan_in` words, 1 being none, by an index that others also decode, its word AND "
+        "one shared bit, likewise",
+        selects="mux",
+    ),
+    "compress": MergedKind(
+        "`fan_in` signed words of `width` bits to two words of the same sum", sums=True
+    ),
+    "compress_products": MergedKind(
+        "`fan_in` signed products of two words of `width` bits to two words",
+        sums=True,
+        products=True,
+    ),
+    "mux_and_add": MergedKind(
+        "mux_and as one operand of an adder, in whose LUTs part of it fits, without it",
+        selects="mux",
+        adder="adder",
+    ),
+    "fetch_mux_xor_add": MergedKind(
+        "fetch_mux_xor of at most MOST_ADDED words as the right operand of adder_carry, likewise",
+        selects="fetch_mux",
+        adder="adder_carry",
+    ),
 }
 """Kinds that stand for several primitives and are measured as one."""
 MOST_ADDED = 4
@@ -35,9 +69,10 @@ MOST_ADDED = 4
 
 def shared_group(component: str, primitive: Primitive) -> str:
     """The group of GROUPS that a merged primitive of a core belongs to."""
-    if primitive.kind == "compress_products":
-        return "product"
-    return group_of(component, primitive)
+    merged = MERGED.get(primitive.kind)
+    if merged is None:
+        return group_of(component, primitive)
+    return "product" if merged.products else group_of_rest(component)
 
 
 def shared_counts(spec: Structure) -> dict[str, Counts]:

@@ -6,11 +6,11 @@ import pytest
 
 from costmodel.cells.paths import Element, Path, paths
 from costmodel.fit.residual import Residual
+from costmodel.fpga import clock as fpgadelay
 from costmodel.fpga.clock import FpgaDelays, NoFmaxError, core_fmax, fit_delays
 from costmodel.fpga.resources import load_fpga
 from costmodel.fpga.terms import TERMS, Terms, element_terms, path_terms
 from costmodel.judge.samples import load_samples
-from costmodel.synth.fpga import clock as fpgadelay
 from hwgen.spec.config import CoreConfig, Pipeline
 from hwgen.spec.structure import structure
 from tests.support.cases import CASES
