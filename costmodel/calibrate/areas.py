@@ -22,8 +22,8 @@ from costmodel.fit.residual import Residual
 from costmodel.synth.libraries import TechnologyFiles
 from costmodel.synth.yosys import tool_version
 from hwgen.base.jobs import workers
-from hwgen.spec.number import FLOATS, MAX_FIXED_BITS, FloatFormat
-from hwgen.spec.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
+from hwgen.spec.number import MAX_FIXED_BITS, FloatFormat
+from hwgen.spec.primitive import GENERATED, KINDS, Family, Kind, Primitive
 
 LINEAR_TOLERANCE = 0.03
 """A line in the width is kept if it is within this of every measured size; otherwise a table."""
@@ -134,30 +134,33 @@ def _unit_grid(method: str, widths: tuple[int, ...], checks: tuple[int, ...] = (
     return Grid(method, "none", (0,), widths, (0,), checks)
 
 
-for _name, _float in FLOATS.items():
-    GRIDS[f"fp_add_{_name}"] = Grid(
-        "the generated unit, its registers included", "fan_in", STAGES, (_float.bits,), (), ()
+def _generated_grid(kind: Kind) -> Grid:
+    """Where a unit that the generator builds is measured."""
+    number = kind.number
+    assert number is not None
+    if kind.family in (Family.FP_ADD, Family.FP_MUL):
+        method = "the generated unit, its registers included"
+        return Grid(method, "fan_in", STAGES, (number.bits,), (), ())
+    if kind.family is Family.WIDEN:
+        assert kind.target is not None
+        return _unit_grid("the generated unit", (kind.target.bits,))
+    back = kind.family is Family.FROM_FIXED
+    method = _FROM if back else _TO
+    if kind.aligned:
+        fitted, checked = _aligned_widths(number)
+        more = 16 if back else 0
+        return _unit_grid(method, tuple(more + w for w in fitted), tuple(more + w for w in checked))
+    bits = number.fixed_bits
+    if not back:
+        return _unit_grid(method, (bits,))
+    return _unit_grid(
+        method,
+        tuple(bits + more for more in (1, 3, 6, 9, 12, 16, 21)),
+        tuple(bits + more for more in (2, 8, 14, 18)),
     )
-for _name in ACT_FLOATS:
-    _bits = FLOATS[_name].bits
-    GRIDS[f"fp_mul_{_name}"] = GRIDS[f"fp_add_{_name}"]
-    _fitted, _checked = _aligned_widths(FLOATS[_name])
-    GRIDS[f"to_aligned_{_name}"] = _unit_grid(_TO, _fitted, _checked)
-    for _target in TARGETS[_name]:
-        GRIDS[f"from_aligned_{_name}_{_target}"] = _unit_grid(
-            _FROM, tuple(16 + w for w in _fitted), tuple(16 + w for w in _checked)
-        )
-for _name in EXACT_FLOATS:
-    _bits = FLOATS[_name].fixed_bits
-    GRIDS[f"to_fixed_{_name}"] = _unit_grid(_TO, (_bits,))
-    for _target in TARGETS[_name]:
-        GRIDS[f"from_fixed_{_name}_{_target}"] = _unit_grid(
-            _FROM,
-            tuple(_bits + more for more in (1, 3, 6, 9, 12, 16, 21)),
-            tuple(_bits + more for more in (2, 8, 14, 18)),
-        )
-for _widening in WIDENINGS:
-    GRIDS[_widening.module_name] = _unit_grid("the generated unit", (_widening.target.bits,))
+
+
+GRIDS |= {kind.name: _generated_grid(kind) for kind in KINDS.values() if kind.family in GENERATED}
 Generated = Callable[[Primitive], tuple[str, str]]
 """RTLIL and name of the unit that the generator builds for a primitive."""
 
@@ -222,7 +225,7 @@ def measure(
     primitive: Primitive, library: TechnologyFiles, generated: Generated | None = None
 ) -> float:
     """Synthesised area of one primitive; of several forms (a + b, a - b) the mean."""
-    if primitive.kind.startswith(("fp_", "to_", "from_")):
+    if primitive.family in GENERATED:
         if generated is None:
             raise ValueError(f"{primitive.kind} is measured from what the generator builds")
         rtlil, top = generated(primitive)
@@ -237,6 +240,8 @@ def verilog(primitive: Primitive) -> list[str]:
     Raises ValueError for a kind that cannot be measured.
     """
     kind, width, fan_in = primitive
+    if kind not in KINDS:
+        raise ValueError(f"{kind} cannot be measured")
     if kind == "adder":
         return [_adder(width, f"assign o = a {operator} b;") for operator in "+-"]
     if kind == "adder_carry":
@@ -269,9 +274,9 @@ def verilog(primitive: Primitive) -> list[str]:
     if kind == "gate":
         ports = f"input [{width - 1}:0] a, b, output [{width - 1}:0] o"
         return [_module(ports, "assign o = a & b;")]
-    if kind in ("register", "register_enable", "register_reset", "register_enable_reset"):
-        load = "if (enable) o <= d;" if "enable" in kind else "o <= d;"
-        if "reset" in kind:
+    if primitive.family is Family.REGISTER:
+        load = "if (enable) o <= d;" if KINDS[kind].enable else "o <= d;"
+        if KINDS[kind].reset:
             load = f"if (rst) o <= {width}'d0; else {load}"
         ports = f"input clk, rst, enable, input [{width - 1}:0] d, output reg [{width - 1}:0] o"
         return [_module(ports, f"always @(posedge clk) {load}")]

@@ -10,14 +10,16 @@ import numpy as np
 
 from costmodel.calibrate.areas import Generated, verilog
 from costmodel.cells.delay import DelayModel, UnitDelay
+from costmodel.cells.paths import ELEMENTS, ElementKind
 from costmodel.synth.libraries import TechnologyFiles
 from costmodel.synth.yosys import tool_version
 from hwgen.base.jobs import workers
-from hwgen.spec.number import FLOATS, MAX_FIXED_BITS
-from hwgen.spec.primitive import ACT_FLOATS, EXACT_FLOATS, TARGETS, WIDENINGS, Primitive
+from hwgen.spec.number import MAX_FIXED_BITS
+from hwgen.spec.primitive import GENERATED, Family, Primitive
 
 STAGES = (1, 2, 3, 4, 5)
 CHAIN_LEVELS = 3
+_UNIT = "the generated unit"
 Progress = Callable[[str, int, int], None]
 
 
@@ -84,7 +86,7 @@ def _measure(point: tuple[str, int], library: TechnologyFiles, generated: Genera
     def delay(module: Primitive | str) -> float:
         if isinstance(module, str):
             text, top, language = module, "top", "verilog"
-        elif module.kind.startswith(("fp_", "to_", "from_")):
+        elif module.kind in ELEMENTS and ELEMENTS[module.kind].family in GENERATED:
             text, top = generated(module)
             language = "rtlil"
         else:
@@ -181,38 +183,33 @@ def _probes() -> dict[str, Probe]:
             "signed a * b", (2, 4, 6, 8, 12, 16), lambda n: Primitive("multiplier", 2 * n, n)
         ),
     }
-    unit = "the generated unit"
-    for name, number in FLOATS.items():
-        for kind, sizes in (("fp_add", STAGES), ("fp_chain", STAGES[1:])):
-            module = _of(f"{kind}_{name}", number.bits)
-            probes[f"{kind}_{name}"] = Probe(unit, sizes, module, rises=False)
-    for name in ACT_FLOATS:
-        number = FLOATS[name]
-        product = _of(f"fp_mul_{name}", number.bits)
-        probes[f"fp_mul_{name}"] = Probe(unit, STAGES, product, rises=False)
+    return probes | {
+        name: _generated_probe(name, kind)
+        for name, kind in ELEMENTS.items()
+        if kind.family in GENERATED
+    }
+
+
+def _generated_probe(name: str, kind: ElementKind) -> Probe:
+    """Of a unit that the generator builds."""
+    number = kind.number
+    assert number is not None
+    if kind.family in (Family.FP_ADD, Family.FP_MUL):
+        bits, stages = number.bits, STAGES[1:] if kind.chain else STAGES
+        return Probe(_UNIT, stages, lambda n: Primitive(name, bits, n), rises=False)
+    if kind.family is Family.WIDEN:
+        assert kind.target is not None
+        widths: tuple[int, ...] = (kind.target.bits,)
+    elif kind.aligned:
         lowest, highest = number.mantissa_bits + 2, min(number.fixed_bits - 1, MAX_FIXED_BITS)
         widths = tuple(sorted({lowest, min(lowest + 16, highest), highest}))
-        probes[f"to_aligned_{name}"] = _wide(f"to_aligned_{name}", widths)
-        for target in TARGETS[name]:
-            kind = f"from_aligned_{name}_{target}"
-            probes[kind] = _wide(kind, tuple(16 + width for width in widths))
-    for name in EXACT_FLOATS:
-        bits = FLOATS[name].fixed_bits
-        probes[f"to_fixed_{name}"] = _wide(f"to_fixed_{name}", (bits,))
-        for target in TARGETS[name]:
-            kind = f"from_fixed_{name}_{target}"
-            probes[kind] = _wide(kind, (bits + 1, bits + 21))
-    for widening in WIDENINGS:
-        probes[widening.module_name] = _wide(widening.module_name, (widening.target.bits,))
-    return probes
-
-
-def _of(kind: str, width: int) -> Callable[[int], Primitive]:
-    return lambda stages: Primitive(kind, width, stages)
-
-
-def _wide(kind: str, widths: Sequence[int]) -> Probe:
-    return Probe("the generated unit", tuple(widths), lambda width: Primitive(kind, width))
+        if kind.family is Family.FROM_FIXED:
+            widths = tuple(16 + width for width in widths)
+    elif kind.family is Family.FROM_FIXED:
+        widths = (number.fixed_bits + 1, number.fixed_bits + 21)
+    else:
+        widths = (number.fixed_bits,)
+    return Probe(_UNIT, widths, lambda width: Primitive(name, width))
 
 
 PROBES = _probes()

@@ -32,8 +32,8 @@ from costmodel.synth.yosys import cache_key, run_yosys
 from hwgen.base.cachedir import cache_dir
 from hwgen.base.files import write_atomically
 from hwgen.base.jobs import workers
-from hwgen.spec.codebook import ternary
-from hwgen.spec.primitive import Primitive
+from hwgen.spec.codebook import codebook
+from hwgen.spec.primitive import GENERATED, KINDS, Family, Primitive
 
 FORMAT = "hwgen.fpga-units/1"
 """Part of cache keys; to be raised with every change of how units are measured."""
@@ -127,7 +127,7 @@ def _grid(kind: str) -> Grid:
     if kind in _OWN:
         return _OWN[kind]
     grid = GRIDS[kind]
-    if kind.startswith(("to_", "from_")):
+    if KINDS[kind].family in (Family.TO_FIXED, Family.FROM_FIXED):
         first, *between, last = grid.widths if len(grid.widths) > 1 else grid.widths * 2
         middle = between[len(between) // 2 : len(between) // 2 + 1]
         return grid._replace(
@@ -173,7 +173,7 @@ def measure(
     names: dict[Primitive, list[str]] = {}
     everything: list[str] = []
     for primitive in primitives:
-        if primitive.kind.startswith(("fp_", "to_", "from_")):
+        if primitive.kind not in MERGED and primitive.family in GENERATED:
             if generated is None:
                 raise ValueError(f"{primitive.kind} is measured from what the generator builds")
             text, name = generated(primitive)
@@ -202,16 +202,15 @@ def measure(
     return resources
 
 
-_SUMS = ("compress", "compress_products")
-_WITH_ADDER = ("mux_and_add", "fetch_mux_xor_add")
-
-
 def _besides(primitive: Primitive) -> list[str]:
     """Modules ``top`` that are measured with a primitive but do not belong to it."""
-    modules = []
-    if primitive.kind in (*_SUMS, *_WITH_ADDER):
+    modules: list[str] = []
+    merged = MERGED.get(primitive.kind)
+    if merged is None:
+        return modules
+    if merged.sums or merged.adder:
         modules.append(verilog(_final_adder(primitive))[0])
-    if primitive.kind.startswith("mux_and") and primitive.fan_in > 1:
+    if merged.selects == "mux" and primitive.fan_in > 1:
         bits = _index_bits(primitive)
         ports = f"input [{bits - 1}:0] index, output [{primitive.fan_in - 1}:0] is"
         modules.append(f"module top ({ports});\n{_decoder(primitive)}endmodule\n")
@@ -230,19 +229,19 @@ def _decoder(primitive: Primitive) -> str:
 
 
 def _final_adder(primitive: Primitive) -> Primitive:
-    """The adder behind a primitive: of the two words that _SUMS leave, or with an operand from
-    _WITH_ADDER."""
-    if primitive.kind in _WITH_ADDER:
-        carry = "_carry" if primitive.kind.startswith("fetch") else ""
-        return Primitive(f"adder{carry}", primitive.width + 1)
-    product = 2 if primitive.kind == "compress_products" else 1
+    """The adder behind a primitive: of the two words that merged sums leave, or with a merged word
+    as an operand."""
+    merged = MERGED[primitive.kind]
+    if merged.adder is not None:
+        return Primitive(merged.adder, primitive.width + 1)
+    product = 2 if merged.products else 1
     return Primitive("adder", product * primitive.width + (primitive.fan_in - 1).bit_length())
 
 
 def _sum_verilog(primitive: Primitive) -> str:
     """The sum of ``fan_in`` words or products, as the generator writes its trees."""
     kind, width, fan_in = primitive
-    products = kind == "compress_products"
+    products = MERGED[kind].products
     names = ("a", "b") if products else ("a",)
     term = 2 * width if products else width
     lines, words = [], []
@@ -269,12 +268,13 @@ def _sum_verilog(primitive: Primitive) -> str:
 def unit_verilog(primitive: Primitive) -> list[str]:
     """Modules ``top`` that contain only ``primitive``, of any kind, and its `_besides`."""
     kind, width, fan_in = primitive
-    if kind in _SUMS:
-        return [_sum_verilog(primitive)]
-    if kind not in MERGED:
+    merged = MERGED.get(kind)
+    if merged is None:
         return verilog(primitive)
-    fetch = kind.startswith("fetch")
-    (text,) = verilog(Primitive("fetch_mux" if fetch else "mux", width, fan_in))
+    if merged.selects is None:
+        return [_sum_verilog(primitive)]
+    fetch = merged.selects == "fetch_mux"
+    (text,) = verilog(Primitive(merged.selects, width, fan_in))
     for i, bits in enumerate(_entry_bits(width, fan_in) if fetch else ()):
         if bits < width:
             text = text.replace(
@@ -287,7 +287,7 @@ def unit_verilog(primitive: Primitive) -> list[str]:
         outputs += f", output [{fan_in - 1}:0] is"
         end = _decoder(primitive)
     result = f"word {'^' if fetch else '&'} {{{width}{{shared}}}}"
-    if kind in _WITH_ADDER:
+    if merged.adder is not None:
         inputs += f", input signed [{width - 1}:0] other, input c"
         outputs = outputs.replace(f"[{width - 1}:0] o", f"signed [{width}:0] o", 1)
         end += f"  wire signed [{width - 1}:0] term = {result};\n"
@@ -309,7 +309,7 @@ def _entry_bits(width: int, fan_in: int) -> list[int]:
     list is empty unless such a table exists for a number of weights in EXTENDED_WEIGHTS.
     """
     for mu in EXTENDED_WEIGHTS:
-        if len(entries := ternary(mu).entries) == fan_in:
+        if len(entries := codebook("ternary", mu).entries) == fan_in:
             act = max(1, width - (mu - 1).bit_length())
             used = [sum(map(bool, entry)) for entry in entries]
             return [min(width, act + (number - 1).bit_length()) for number in used]
@@ -372,15 +372,23 @@ def _batches(primitives: Sequence[Primitive]) -> list[list[Primitive]]:
     batches: list[list[Primitive]] = [[]]
     bits = 0
     for primitive in primitives:
-        more = primitive.width * max(2, primitive.fan_in * ("mux" in primitive.kind))
-        if primitive.kind in _SUMS:
-            more = primitive.fan_in * primitive.width
+        more = primitive.width * _words(primitive)
         if len(batches[-1]) >= MOST_MODULES or (batches[-1] and bits + more > MOST_BITS):
             batches.append([])
             bits = 0
         batches[-1].append(primitive)
         bits += more
     return batches
+
+
+def _words(primitive: Primitive) -> int:
+    """Words that a primitive takes, or about that."""
+    merged = MERGED.get(primitive.kind)
+    if merged is not None and merged.sums:
+        return primitive.fan_in
+    if merged is not None or primitive.family is Family.SELECT:
+        return max(2, primitive.fan_in)
+    return 2
 
 
 def _synthesise(rtlil: str, source: str, family: str) -> dict[str, dict[str, int]]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hwgen.spec.primitive import Primitive
+from hwgen.spec.primitive import Family, Primitive
 from hwgen.spec.structure import Units
 
 GROUPS = {
@@ -28,6 +28,13 @@ GROUPS = {
     "convert": "to and from fixed point, to a wider format",
     "registers": "all but those of control",
 }
+_OF_FAMILY = {
+    Family.REGISTER: "registers",
+    Family.FP_ADD: "rounding",
+    Family.MULTIPLIER: "product",
+    Family.FP_MUL: "product",
+    Family.WIDEN: "convert",
+}
 RIDGE = 0.02
 """Weight of an additional equation for each group, which says that its factor is 1; the unit is a
 training core that consists of that group alone."""
@@ -41,17 +48,16 @@ class Priced(Protocol):
 
 def group_of(component: str, primitive: Primitive) -> str:
     """The group that a primitive of a component belongs to."""
-    kind = primitive.kind
     if component == "control":
         return "control"
-    if kind.startswith("register"):
-        return "registers"
-    if kind.startswith("fp_add"):
-        return "build_rounding" if component == "build" else "rounding"
-    if kind == "multiplier" or kind.startswith("fp_mul"):
-        return "product"
-    if component == "convert" or kind.startswith("fp_widen"):
-        return "convert"
+    family = primitive.family
+    if family is Family.FP_ADD and component == "build":
+        return "build_rounding"
+    return _OF_FAMILY.get(family) or group_of_rest(component)
+
+
+def group_of_rest(component: str) -> str:
+    """The group of what has none of its own by its family."""
     return {"fetch": "select", "tables": "registers"}.get(component, component)
 
 

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from costmodel.cells.paths import Element, IntsT, Path, paths
+from costmodel.cells.paths import ELEMENTS, Element, IntsT, Path, paths
 from costmodel.fit.interpolate import along, between, locate
 from costmodel.fit.residual import Residual
 from hwgen.base.errors import HwgenError
 from hwgen.base.yamlfile import Strict
+from hwgen.spec.primitive import Family
 from hwgen.spec.structure import Structure
 
 OMITTED = "clock period without wires, clock tree, skew and uncertainty"
@@ -27,6 +28,20 @@ GROUPS = {
     "rounding": "floating-point adders",
     "convert": "to and from fixed point, to a wider format, clamps",
     "control": "all elements of the control's path",
+}
+_OF_FAMILY = {
+    Family.REGISTER: "register",
+    Family.ADDER: "add",
+    Family.SELECT: "select",
+    Family.ROW: "select",
+    Family.EQUAL: "select",
+    Family.CLAMP: "convert",
+    Family.MULTIPLIER: "product",
+    Family.FP_ADD: "rounding",
+    Family.FP_MUL: "product",
+    Family.TO_FIXED: "convert",
+    Family.FROM_FIXED: "convert",
+    Family.WIDEN: "convert",
 }
 RIDGE = 0.02
 """Weight of an additional equation for each group, which says that its factor is 1, as in
@@ -93,15 +108,8 @@ def group_of(stage: str, kind: str) -> str:
     """The group that an element on a stage's path belongs to."""
     if stage == "control":
         return "control"
-    if kind.startswith(("adder", "fp_add", "fp_chain")):
-        return "add" if kind.startswith("adder") else "rounding"
-    if kind == "multiplier" or kind.startswith("fp_mul"):
-        return "product"
-    if kind == "clamp" or kind.startswith(("to_", "from_", "fp_widen")):
-        return "convert"
-    if kind.endswith("fanout"):
-        return "fanout"
-    return kind if kind in GROUPS else "select"
+    family = ELEMENTS[kind].family
+    return "fanout" if family is None else _OF_FAMILY[family]
 
 
 def group_delays(path: Path, model: DelayModel, technology: str) -> dict[str, float]:

@@ -27,7 +27,7 @@ import numpy as np
 
 from costmodel.cells.energy_data import GROUPS, ActivityClass, EnergyModel, energy_group
 from costmodel.cells.technology import Technology, UncalibratedError
-from hwgen.spec.primitive import Counts, Primitive
+from hwgen.spec.primitive import Counts, Family, Primitive
 from hwgen.spec.structure import COMPONENTS, Structure
 
 RIDGE = 0.02
@@ -159,7 +159,7 @@ def work_fj(
 def busy_area(component: str, primitive: Primitive, technology: Technology) -> tuple[float, float]:
     """Uncorrected area of a primitive: the part that works for every tile, that for every block."""
     area = technology.unit_area(primitive)
-    if component in ("build", "tables") or primitive.kind.startswith("to_"):
+    if component in ("build", "tables") or primitive.family is Family.TO_FIXED:
         return 0.0, area
     if component == "accumulate" and primitive.kind == "register_enable":
         plain = min(area, technology.unit_area(primitive._replace(kind="register")))
@@ -169,9 +169,9 @@ def busy_area(component: str, primitive: Primitive, technology: Technology) -> t
 
 def clock_bits(primitive: Primitive, technology: Technology) -> float:
     """Flip-flops of one primitive; those in floating-point units follow from the area."""
-    if primitive.kind.startswith("register"):
+    if primitive.family is Family.REGISTER:
         return primitive.width
-    if primitive.kind.startswith(("fp_add", "fp_mul")) and primitive.fan_in > 1:
+    if primitive.family in (Family.FP_ADD, Family.FP_MUL) and primitive.fan_in > 1:
         plain = technology.unit_area(primitive._replace(fan_in=1))
         bit = technology.unit_area(Primitive("register_enable", 16)) / 16
         return max(0.0, technology.unit_area(primitive) - plain) / bit

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from costmodel.cells.area import Area
 from costmodel.cells.technology import Technology
 from hwgen.base.errors import HwgenError
-from hwgen.spec.primitive import Counts, Primitive
+from hwgen.spec.primitive import Counts, Family, Primitive
 from hwgen.spec.structure import COMPONENTS, Structure
 
 UNIT_WIDTH = 16
@@ -82,22 +82,19 @@ def fit_gamma(sums: Sequence[float], synthesised: Sequence[float]) -> float:
 
 def _area(primitive: Primitive, technology: Technology) -> float:
     kind, width, fan_in = primitive
-    if kind.startswith(("to_", "from_", "fp_widen")):
-        raise PaperModelError(f"model paper: has no cost for {kind}")
-    if kind.startswith(("fp_add", "fp_mul")):
-        return technology.unit_area(primitive)
-    if kind in ("adder", "adder_carry", "negate"):
-        return width * _per_bit("adder", technology)
-    if kind == "multiplier":
-        return fan_in * (fan_in - 1) * _per_bit("adder", technology)
-    if kind in ("fetch_mux", "mux"):
-        return (fan_in - 1) * width * _per_bit("mux", technology)
-    if kind == "xor_row":
-        return width * _per_bit("xor_row", technology)
-    if kind.startswith("register"):
-        return width * _per_bit("register", technology)
-    if kind in ("clamp", "equal", "gate", "and_row"):
-        return 0.0  # They are not in that model.
+    match primitive.family:
+        case Family.FP_ADD | Family.FP_MUL:
+            return technology.unit_area(primitive)
+        case Family.ADDER | Family.NEGATE:
+            return width * _per_bit("adder", technology)
+        case Family.MULTIPLIER:
+            return fan_in * (fan_in - 1) * _per_bit("adder", technology)
+        case Family.SELECT:
+            return (fan_in - 1) * width * _per_bit("mux", technology)
+        case Family.REGISTER:
+            return width * _per_bit("register", technology)
+        case Family.ROW | Family.EQUAL | Family.CLAMP:  # But for the XOR, not in that model.
+            return width * _per_bit(kind, technology) if kind == "xor_row" else 0.0
     raise PaperModelError(f"model paper: has no cost for {kind}")
 
 

@@ -15,26 +15,60 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from hwgen.spec.number import FloatFormat
+from hwgen.spec.primitive import GENERATED, KINDS, Family, kind_of
 from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.spec.structure import Structure
 from hwgen.spec.units import AccumulateSpec, ControlSpec, FetchSpec, ProductSpec
 
-ELEMENTS = {
-    "register": "clock to output, and set-up",
-    "adder": "the last integer adder of a row, `size` bits",
-    "adder_before": "any other integer adder of the row",
-    "fetch_mux": "one of `size` words, or 0, by a binary index",
-    "mux": "one of `size` words by a binary index",
-    "gate": "a row of gates with one shared input",
-    "equal": "comparison of `size` bits",
-    "fanout": "one signal to `size` gates",
-    "sum_fanout": "a sum that `size` adders take, beyond one",
-    "clamp": "signed saturation to `size` bits",
-    "multiplier": "signed product of two words of `size` bits",
-}
-"""Kinds and what their size is. Besides these: rounding adders and multipliers (fp_add_*, fp_mul_*:
-size is their number of stages), two adders in a row with registers inside (fp_chain_*), and
-conversions (to_*, from_*, fp_widen_*: size is the width) of `hwgen.spec.primitive.KINDS`."""
+
+class ElementKind(NamedTuple):
+    """One kind of element. family: of primitives that do the same; None: a signal with many sinks.
+
+    number, target, aligned: as those of `hwgen.spec.primitive.Kind`. chain: two rounding adders in
+    a row with registers inside.
+    """
+
+    meaning: str
+    family: Family | None
+    number: FloatFormat | None = None
+    target: FloatFormat | None = None
+    aligned: bool = False
+    chain: bool = False
+
+
+def _elements() -> dict[str, ElementKind]:
+    elements = {
+        "register": ElementKind("clock to output, and set-up", Family.REGISTER),
+        "adder": ElementKind("the last integer adder of a row, `size` bits", Family.ADDER),
+        "adder_before": ElementKind("any other integer adder of the row", Family.ADDER),
+        "fetch_mux": ElementKind("one of `size` words, or 0, by a binary index", Family.SELECT),
+        "mux": ElementKind("one of `size` words by a binary index", Family.SELECT),
+        "gate": ElementKind("a row of gates with one shared input", Family.ROW),
+        "equal": ElementKind("comparison of `size` bits", Family.EQUAL),
+        "fanout": ElementKind("one signal to `size` gates", None),
+        "sum_fanout": ElementKind("a sum that `size` adders take, beyond one", None),
+        "clamp": ElementKind("signed saturation to `size` bits", Family.CLAMP),
+        "multiplier": ElementKind("signed product of two words of `size` bits", Family.MULTIPLIER),
+    }
+    for kind in KINDS.values():
+        if kind.family not in GENERATED or kind.number is None:
+            continue
+        staged = kind.family in (Family.FP_ADD, Family.FP_MUL)
+        size = "its number of stages" if staged else "the width"
+        meaning = f"{kind.meaning}; `size`: {size}"
+        elements[kind.name] = ElementKind(
+            meaning, kind.family, kind.number, kind.target, kind.aligned
+        )
+        if kind.family is Family.FP_ADD:
+            meaning = "two such adders in a row with registers inside; `size`: stages of each"
+            name = f"fp_chain_{kind.number.name}"
+            elements[name] = ElementKind(meaning, kind.family, kind.number, chain=True)
+    return elements
+
+
+ELEMENTS = _elements()
+"""Every kind of element by its name, and what its size is."""
+_CHAINS = {kind.number: name for name, kind in ELEMENTS.items() if kind.chain}
 
 
 IntsT = TypeVar("IntsT", int, Any)
@@ -104,13 +138,13 @@ class _Walk:
         """A rounding adder, with registers inside or without."""
         self._settle()
         if not registers:
-            self.add(stage, f"fp_add_{number.name}", 1)
+            self.add(stage, kind_of(Family.FP_ADD, number), 1)
             return
         self._enter(stage)
-        half = Element(f"fp_chain_{number.name}", registers + 1)
+        half = Element(_CHAINS[number], registers + 1)
         self.halves[half] += 1
         self.cut()
-        inner = Element(f"fp_add_{number.name}", registers + 1)
+        inner = Element(kind_of(Family.FP_ADD, number), registers + 1)
         self.paths.append(Path(stage, ((inner, 1),)))
         self._enter(stage)
         self.halves[half] += 1
@@ -221,7 +255,7 @@ def _fetch(walk: _Walk, spec: Structure) -> None:
     fetch = spec.fetch
     walk.sinks = spec.config.ports
     if isinstance(fetch, FetchSpec):
-        walk.add("fetch", "fetch_mux", len(fetch.cases))
+        walk.add("fetch", "fetch_mux" if fetch.book.has_zero else "mux", len(fetch.cases))
         if fetch.half:
             walk.add("fetch", "gate")
     else:
@@ -234,7 +268,7 @@ def _product(walk: _Walk, fetch: ProductSpec) -> None:
     if not isinstance(fetch.number, FloatFormat):
         walk.rippling("fetch", "multiplier", fetch.number.bits, fetch.term_bits)
         return
-    kind, stages = f"fp_mul_{fetch.number.name}", fetch.registers + 1
+    kind, stages = kind_of(Family.FP_MUL, fetch.number), fetch.registers + 1
     walk.block("fetch", kind, stages)
     if fetch.registers:
         walk.cut()
@@ -260,7 +294,8 @@ def _accumulate(walk: _Walk, spec: Structure) -> None:
     if isinstance(accumulate, FloatAccumulateSpec):
         widen = accumulate.widen
         if widen is not None and not widen.is_wires:
-            walk.block("accumulate", widen.module_name, accumulate.sum_bits)
+            kind = kind_of(Family.WIDEN, widen.source, widen.target)
+            walk.block("accumulate", kind, accumulate.sum_bits)
         walk.rounding("accumulate", accumulate.number, accumulate.registers)
     else:
         walk.adder("accumulate", accumulate.adder_bits)

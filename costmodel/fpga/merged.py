@@ -14,24 +14,58 @@ In a flattened core:
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
-from costmodel.cells.corrections import group_of
+from costmodel.cells.corrections import group_of, group_of_rest
 from hwgen.spec.counts import build_counts, table_counts
 from hwgen.spec.primitive import Counts, Primitive, scaled
 from hwgen.spec.structure import Structure
 from hwgen.spec.units import AccumulateSpec, ProductSpec, ReduceSpec
 
+
+class MergedKind(NamedTuple):
+    """Several primitives that are measured as one.
+
+    selects: the kind of primitive that selects a word, if one does. adder: the one whose operand
+    the word is. sums: whether many words are added. products: of two factors each.
+    """
+
+    meaning: str
+    selects: str | None = None
+    adder: str | None = None
+    sums: bool = False
+    products: bool = False
+
+
 MERGED = {
-    "fetch_mux_xor": "fetch_mux, and its word XOR one shared bit, which fits the same LUTs",
-    "mux_and": "mux of `fan_in` words (1: no mux) by an index that other logic also decodes, and "
-    "its word AND one shared bit, which fits the same LUTs",
-    "compress": "`fan_in` signed words of `width` bits reduced to two words with the same sum",
-    "compress_products": "`fan_in` signed products of two words of `width` bits, reduced to two "
-    "words",
-    "mux_and_add": "mux_and as one operand of an adder, whose LUTs hold part of it; the adder "
-    "itself is not counted",
-    "fetch_mux_xor_add": "fetch_mux_xor of at most MOST_ADDED words as the right operand of "
-    "adder_carry, whose LUTs hold part of it; the adder itself is not counted",
+    "fetch_mux_xor": MergedKind(
+        "fetch_mux, and its word XOR one shared bit, which fits the same LUTs", selects="fetch_mux"
+    ),
+    "mux_and": MergedKind(
+        "mux of `fan_in` words (1: no mux) by an index that other logic also decodes, and its word "
+        "AND one shared bit, which fits the same LUTs",
+        selects="mux",
+    ),
+    "compress": MergedKind(
+        "`fan_in` signed words of `width` bits reduced to two words with the same sum", sums=True
+    ),
+    "compress_products": MergedKind(
+        "`fan_in` signed products of two words of `width` bits, reduced to two words",
+        sums=True,
+        products=True,
+    ),
+    "mux_and_add": MergedKind(
+        "mux_and as one operand of an adder, whose LUTs hold part of it; the adder itself is not "
+        "counted",
+        selects="mux",
+        adder="adder",
+    ),
+    "fetch_mux_xor_add": MergedKind(
+        "fetch_mux_xor of at most MOST_ADDED words as the right operand of adder_carry, whose LUTs "
+        "hold part of it; the adder itself is not counted",
+        selects="fetch_mux",
+        adder="adder_carry",
+    ),
 }
 """Kinds that stand for several primitives and are measured as one."""
 MOST_ADDED = 4
@@ -40,9 +74,10 @@ MOST_ADDED = 4
 
 def shared_group(component: str, primitive: Primitive) -> str:
     """The group of `costmodel.cells.corrections` that a merged primitive belongs to."""
-    if primitive.kind == "compress_products":
-        return "product"
-    return group_of(component, primitive)
+    merged = MERGED.get(primitive.kind)
+    if merged is None:
+        return group_of(component, primitive)
+    return "product" if merged.products else group_of_rest(component)
 
 
 def shared_counts(spec: Structure) -> dict[str, Counts]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from costmodel.cells.paths import Element, Path
+from costmodel.cells.paths import ELEMENTS, Element, Path
 from hwgen.spec.fp import ADD_CUTS, MUL_CUTS
-from hwgen.spec.number import FLOATS, FloatFormat
+from hwgen.spec.number import FloatFormat
+from hwgen.spec.primitive import Family
 
 TERMS = {
     "register": "clock to output, set-up, and the wire behind the register",
@@ -70,46 +71,34 @@ def element_terms(element: Element) -> Terms:
     }
     if kind in simple:
         return simple[kind]
-    unit, number, target = _parts(kind)
-    if unit == "fp_add":
-        slowest = _slowest(_stages(_add_steps(number), ADD_CUTS[size - 1]))
-        return slowest.plus(Terms(register=size > 1))  # Such a stage is a path of its own.
-    if unit == "fp_chain":
+    if kind not in ELEMENTS or (number := ELEMENTS[kind].number) is None:
+        raise ValueError(f"{kind} is no element of a path")
+    unit = ELEMENTS[kind]
+    if unit.family is Family.FP_ADD:
         stages = _stages(_add_steps(number), ADD_CUTS[size - 1])
-        return stages[-1].plus(stages[0])
-    if unit == "fp_mul":
+        if unit.chain:
+            return stages[-1].plus(stages[0])
+        return _slowest(stages).plus(Terms(register=size > 1))  # Such a stage is its own path.
+    if unit.family is Family.FP_MUL:
         return _slowest(_stages(_mul_steps(number), MUL_CUTS[size - 1]))
-    if unit == "fp_widen":
+    if unit.family is Family.WIDEN:
         bits = number.mantissa_bits
         return Terms(level=2 * bits.bit_length(), adder=1, bit=number.exponent_bits)
-    if unit.startswith("to_"):
-        steps = number.exponent_bits if unit == "to_fixed" else size.bit_length() + 1
+    if unit.family is Family.TO_FIXED:
+        steps = size.bit_length() + 1 if unit.aligned else number.exponent_bits
         shift = min(steps, number.exponent_bits + 1)
         return Terms(level=shift + _any(number.exponent_bits), adder=2, bit=size)
+    assert unit.target is not None
     # Magnitude, normalising shift, exponent, rounding, overflow.
-    gates = 2 if unit == "from_aligned" else 0
+    gates = 2 if unit.aligned else 0
     shifts = _normalise((size - 1).bit_length(), gates)
-    return Terms(level=shifts + _any(size) + 4, adder=3, bit=size + 2 * target.bits)
+    return Terms(level=shifts + _any(size) + 4, adder=3, bit=size + 2 * unit.target.bits)
 
 
 def _normalise(steps: int, gates: int) -> float:
     """Levels of a normalising shifter: each step tests its highest bits, and ``gates`` more where
     the distance is limited, then selects."""
     return sum(1 + _any((1 << step) + gates) for step in range(steps))
-
-
-def _parts(kind: str) -> tuple[str, FloatFormat, FloatFormat]:
-    """Unit, its format and its target format, such as those of ``from_aligned_fp16_fp32``."""
-    units = ("fp_add", "fp_chain", "fp_mul", "fp_widen", "to_fixed", "to_aligned")
-    for unit in (*units, "from_fixed", "from_aligned"):
-        if not kind.startswith(f"{unit}_"):
-            continue
-        rest = kind.removeprefix(f"{unit}_")
-        for name, number in FLOATS.items():
-            target = rest.removeprefix(f"{name}_")
-            if rest == name or (target != rest and target in FLOATS):
-                return unit, number, FLOATS[name if rest == name else target]
-    raise ValueError(f"{kind} is no element of a path")
 
 
 def _stages(steps: list[Terms], cuts: tuple[int, ...]) -> list[Terms]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError
+from hwgen.spec.config import CoreConfig
 from sim.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -87,14 +88,14 @@ class ModelSource:
         with _explained():
             return of_checkpoint(self.checkpoint())
 
-    def layers(self, seed: int) -> tuple[str, Architecture, GetLayer, str]:
+    def layers(self, core: CoreConfig, seed: int) -> tuple[str, Architecture, GetLayer, str]:
         """Name, sizes and weights of all layers, and what the weights are.
 
-        Weights of a model of the zoo are random, by ``seed``.
+        Weights of a model of the zoo are random, by ``seed``, in groups of the core's codebook.
         """
         if self.zoo is not None:
             sizes = self.zoo.architecture
-            return self.zoo.name, sizes, random_layers(sizes, seed), f"random, seed {seed}"
+            return self.zoo.name, sizes, random_layers(sizes, seed, core), f"random, seed {seed}"
         with _explained():
             architecture, layer = checkpoint_layers(self.checkpoint())
         return self.path.name, architecture, layer, self.name

@@ -20,9 +20,11 @@ from hwgen.spec.structure import structure
 from hwgen.verilog.emit import emit
 from sim.checkpoints import TernaryLayer
 from sim.golden import fixed as golden_fixed
+from sim.golden.codebooks import GroupError
 from sim.nets.network import NetworkValueError, accuracy
 from sim.verilated.runner import CoreModel, Result, Stalls, Work
 from sim.workload.reference import reference
+from sim.workload.weights import random_weights
 
 Progress = Callable[[str], None]
 
@@ -133,10 +135,11 @@ def verify(
 ) -> Verification:
     """Run a random layer (``layer``: "T,N,M") or a checkpoint's on the core in ``core``.
 
-    A random layer has activations and weights over their whole range (for kind multiplier
-    weights of the activation's type). A checkpoint folder has ternary layers and test images,
-    whose classification by the core's own outputs gives the accuracy. With ``stall`` every stream
-    stalls in that percentage of cycles, and cycles are not compared.
+    A random layer has activations over their whole range and every group of weights of the core's
+    codebook (for kind multiplier any weights of the activation's type). A checkpoint folder has
+    ternary layers and test images, whose classification by the core's own outputs gives the
+    accuracy. With ``stall`` every stream stalls in that percentage of cycles, and cycles are not
+    compared.
     """
     if (layer is None) == (model is None):
         raise ConfigError("verify: should have either --layer T,N,M or --model FOLDER")
@@ -172,7 +175,7 @@ def _verify_random(
             number.lowest, number.highest, (outs, features), np.int16, endpoint=True
         )
     else:
-        weights = rng.integers(-1, 1, (outs, features), np.int8, endpoint=True)
+        weights = random_weights(config, rng, (outs, features))
     verifier = _Verifier(config, stall, seed, progress)
     verifier.run("random", acts, weights)
     return verifier.finish()
@@ -213,7 +216,11 @@ def _verify_model(
         weights: NDArray = layer.weights
         if floats is not None and config.kind == "multiplier":
             weights = golden_fixed.encode(weights, floats)
-        return verifier.run(layer.name, acts, weights)
+        try:
+            return verifier.run(layer.name, acts, weights)
+        except GroupError as error:
+            fault = error.within(layer.name, 0, 0)
+            raise ConfigError(f"--model {folder}: {fault}; use codebook: ternary") from None
 
     try:
         logits = network.infer(images, on_core, config.number.bits, floats, config.sum_format)

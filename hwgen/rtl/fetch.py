@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Unit
@@ -19,7 +19,8 @@ class Fetch(Unit[FetchSpec]):
 
     Latency 0, or 1 cycle where ``registered``. No adder: a half table's entry leaves as its
     one's complement where negated, and ``carry`` says that 1 is still to be added. The zero
-    group, and any illegal index, gives 0 (with the sign set: all ones and a carry, again 0).
+    group, and any illegal index, gives 0 (with the sign set: all ones and a carry, again 0). Of a
+    codebook without the zero group, an illegal index gives the last entry.
 
     Members
     -------
@@ -33,8 +34,9 @@ class Fetch(Unit[FetchSpec]):
     """
 
     def __init__(self, build: BuildSpec, spec: FetchSpec) -> None:
+        none = ", or 0," if spec.book.has_zero else ""
         self.summary = (
-            f"Fetch: selects one of {len(spec.cases)} entries, or 0, by a {spec.key_bits}-bit key"
+            f"Fetch: selects one of {len(spec.cases)} entries{none} by a {spec.key_bits}-bit key"
             + (
                 " and negates it by the key's sign: term + carry is the value."
                 if spec.half
@@ -56,12 +58,14 @@ class Fetch(Unit[FetchSpec]):
         spec = self.spec
         m = Module()
         entry = word("entry", spec.term_bits)
+        words = {key: fit(self.entries[f"entry_{i}"], spec.term_bits) for key, i in spec.cases}
+        otherwise = Const(0) if spec.book.has_zero else words.popitem()[1]
         with m.Switch(self.key[:-1] if spec.half else self.key):
-            for key, i in spec.cases:
+            for key, value in words.items():
                 with m.Case(key):
-                    m.d.comb += entry.eq(fit(self.entries[f"entry_{i}"], spec.term_bits))
+                    m.d.comb += entry.eq(value)
             with m.Default():
-                m.d.comb += entry.eq(0)
+                m.d.comb += entry.eq(otherwise)
         outputs = {"term": entry}
         if spec.floating and spec.half:
             outputs = {"term": self._signed(m, entry)}
@@ -75,6 +79,8 @@ class Fetch(Unit[FetchSpec]):
 
     def _signed(self, m: Module, entry: Value) -> Value:
         """A floating-point entry with the key's sign, which zero does not have: it is +0."""
+        if not self.spec.book.has_zero:
+            return Cat(entry[:-1], entry[-1] ^ self.key[-1])
         nonzero, sign = Signal(name="nonzero"), Signal(name="sign")
         legal = len(self.spec.cases)
         m.d.comb += [

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from hwgen.spec.codebook import DEFAULT, codebook
 from hwgen.spec.number import FLOATS, FORMATS, MAX_FIXED_BITS, term_range
 from hwgen.spec.primitive import ACT_FLOATS
 
@@ -95,9 +96,11 @@ class Axis:
 
 def _exact_acc_bits(values: Values) -> int:
     """Signed bits that hold every sum of ``max_in_features`` terms of integer activations."""
-    number, longest = FORMATS[str(values["act"])], values["max_in_features"]
+    number, longest, mu = FORMATS[str(values["act"])], values["max_in_features"], values["mu"]
     assert isinstance(longest, int)
-    return term_range(number, values["kind"] == "multiplier").times(longest).bits
+    assert isinstance(mu, int)
+    book = codebook(str(values.get("codebook") or DEFAULT), mu)
+    return term_range(number, values["kind"] == "multiplier").times(book.most_in(longest)).bits
 
 
 def _exact_fixed_bits(values: Values) -> int | None:
@@ -174,7 +177,7 @@ AXES = (
         conditions=(FLOATING,),
         text="to {}",
     ),
-    Axis("codebook", str, default="ternary", conditions=(LUT,), text="{}"),
+    Axis("codebook", str, default=DEFAULT, conditions=(LUT,), text="{}"),
     Axis(
         "mu",
         int,

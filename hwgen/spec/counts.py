@@ -6,7 +6,7 @@ from collections import Counter
 from functools import lru_cache
 
 from hwgen.spec.number import FloatFormat
-from hwgen.spec.primitive import Counts, Primitive
+from hwgen.spec.primitive import Counts, Family, Primitive, kind_of
 from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, Stage
 from hwgen.spec.units import (
     TOKEN_BITS,
@@ -41,7 +41,7 @@ def build_counts(spec: BuildSpec, merged: bool = False) -> Counts:
 
 
 def fp_adder(number: FloatFormat, registers: int) -> Primitive:
-    return Primitive(f"fp_add_{number.name}", number.bits, registers + 1)
+    return Primitive(kind_of(Family.FP_ADD, number), number.bits, registers + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -58,16 +58,20 @@ def fetch_counts(spec: FetchSpec | ProductSpec) -> Counts:
     counts: Counts = Counter()
     if isinstance(spec, ProductSpec) and isinstance(spec.number, FloatFormat):
         number = spec.number
-        counts[Primitive(f"fp_mul_{number.name}", number.bits, spec.registers + 1)] += 1
+        kind = kind_of(Family.FP_MUL, number)
+        counts[Primitive(kind, number.bits, spec.registers + 1)] += 1
     elif isinstance(spec, ProductSpec):
         counts[Primitive("multiplier", spec.term_bits, spec.number.bits)] += 1
     else:
-        counts[Primitive("fetch_mux", spec.term_bits, len(spec.cases))] += 1
+        # Without a zero group, nothing but the entries is selected, and the last is the default.
+        kind = "fetch_mux" if spec.book.has_zero else "mux"
+        counts[Primitive(kind, spec.term_bits, len(spec.cases))] += 1
         if spec.carry:
             counts[Primitive("xor_row", spec.term_bits)] += 1
         elif spec.half:
-            counts[Primitive("gate", 2)] += 1  # The sign bit alone,
-            counts[Primitive("equal", spec.book.index_bits)] += 1  # which zero does not have.
+            counts[Primitive("gate", 1 + spec.book.has_zero)] += 1  # The sign bit alone,
+            if spec.book.has_zero:
+                counts[Primitive("equal", spec.book.index_bits)] += 1  # which zero does not have.
     if spec.registered:
         counts[Primitive("register_enable", spec.term_bits + spec.carry)] += 1
     return counts
@@ -100,7 +104,7 @@ def accumulate_counts(spec: AccumulateSpec | FloatAccumulateSpec) -> Counts:
     if isinstance(spec, FloatAccumulateSpec):
         counts[fp_adder(spec.number, spec.registers)] += 1
         if spec.widen is not None and not spec.widen.is_wires:
-            kind = f"fp_widen_{spec.term.name}_{spec.number.name}"
+            kind = kind_of(Family.WIDEN, spec.term, spec.number)
             counts[Primitive(kind, spec.sum_bits)] += 1
     else:
         counts[Primitive("adder_carry" if spec.carry else "adder", spec.adder_bits)] += 1

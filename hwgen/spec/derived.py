@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from hwgen.spec.axes import BY_NAME, Axis, Value
-from hwgen.spec.codebook import Codebook, ternary
+from hwgen.spec.codebook import DEFAULT, Codebook, codebook
 from hwgen.spec.fields import CoreFields
 from hwgen.spec.fixed import FixedPoint
 from hwgen.spec.number import FLOATS, FORMATS, FloatFormat, Interval, IntFormat, term_range
@@ -72,9 +72,14 @@ class DerivedFields(CoreFields):
         return self.sum_bits if self.sum_number is None else self.sum_number.bits
 
     @property
+    def codebook_name(self) -> str:
+        """Name of the codebook in effect."""
+        return self.codebook or DEFAULT
+
+    @property
     def book(self) -> Codebook:
         """The codebook of one table; that of single weights for the other kinds."""
-        return ternary(self.mu)
+        return codebook(self.codebook_name, self.mu)
 
     @property
     def half_table(self) -> bool:
@@ -121,18 +126,22 @@ class DerivedFields(CoreFields):
     def term_bits(self) -> int:
         """Width of what one port fetches from one table, bits.
 
-        B + ⌈log2 µ⌉ for a half table, whose entries leave as one's complements with a carry;
-        B + ⌊log2 µ⌋ + 1 for a full one; 2·B for a product.
+        With k non-zeros in an entry at most: B + ⌈log2 k⌉ for a half table, whose entries leave as
+        one's complements with a carry; B + ⌊log2 k⌋ + 1 for a full one; 2·B for a product.
         """
         if self.kind == "multiplier":
             return 2 * self.number.bits
-        group = self.term.times(self.mu)
-        return Interval(group.low, group.high - self.half_table).bits
+        return Interval(self.group.low, self.group.high - self.half_table).bits
+
+    @property
+    def group(self) -> Interval:
+        """Range of the sum of one group: of as many terms as weights can be other than 0."""
+        return self.term.times(self.book.most_non_zeros)
 
     @property
     def exact_acc_bits(self) -> int:
-        """Signed bits that hold every sum of ``max_in_features`` terms, all at either end."""
-        return self.term.times(self.max_in_features).bits
+        """Signed bits that hold every sum of ``max_in_features`` inputs, terms at either end."""
+        return self.term.times(self.book.most_in(self.max_in_features)).bits
 
     @property
     def sum_bits(self) -> int:

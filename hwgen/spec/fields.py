@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from hwgen.base.yamlfile import Strict
+from hwgen.spec.codebook import CODEBOOKS, MEANINGS
 from hwgen.spec.keywords import KEYWORDS
 from hwgen.spec.number import FLOATS, FORMATS
 from hwgen.spec.primitive import ACT_FLOATS
@@ -111,7 +112,11 @@ class CoreFields(Strict):
         ),
     ] = None
     codebook: Annotated[
-        Literal["ternary"] | None, Field(description="the weight groups a table accepts; lut only")
+        str | None,
+        Field(
+            description=f"the weight groups a table accepts: {MEANINGS}; lut only",
+            json_schema_extra={"enum": [*CODEBOOKS, None]},
+        ),
     ] = None
     mu: Annotated[
         int, Field(ge=1, le=8, description="activations that share one table; lut only")
@@ -173,6 +178,13 @@ class CoreFields(Strict):
     def _known_sum_format(cls, value: str | None) -> str | None:
         if value is not None and value not in FLOATS:
             raise ValueError(f"should be one of {', '.join(FLOATS)}")
+        return value
+
+    @field_validator("codebook")
+    @classmethod
+    def _known_codebook(cls, value: str | None) -> str | None:
+        if value is not None and value not in CODEBOOKS:
+            raise ValueError(f"should be one of {', '.join(CODEBOOKS)}")
         return value
 
     @field_validator("name")

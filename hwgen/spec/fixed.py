@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwgen.spec.number import FloatFormat
+from hwgen.spec.primitive import Family, kind_of
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class FixedPoint:
 
     number: FloatFormat
     aligned_bits: int | None = None
+
+    @property
+    def aligned(self) -> bool:
+        return self.aligned_bits is not None
 
     @property
     def bits(self) -> int:
@@ -44,8 +49,7 @@ class ToFixedSpec:
     @property
     def kind(self) -> str:
         """Name of the primitive, whose size is ``bits``."""
-        how = "fixed" if self.point.aligned_bits is None else "aligned"
-        return f"to_{how}_{self.point.number.name}"
+        return kind_of(Family.TO_FIXED, self.point.number, aligned=self.point.aligned)
 
     @property
     def module_name(self) -> str:
@@ -63,8 +67,7 @@ class FromFixedSpec:
     @property
     def kind(self) -> str:
         """Name of the primitive, whose size is ``bits``."""
-        how = "fixed" if self.point.aligned_bits is None else "aligned"
-        return f"from_{how}_{self.point.number.name}_{self.number.name}"
+        return kind_of(Family.FROM_FIXED, self.point.number, self.number, self.point.aligned)
 
     @property
     def top_field(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from hwgen.spec.axes import AXES, BY_NAME, Value, with_defaults
+from hwgen.spec.codebook import CODEBOOKS
 from hwgen.spec.derived import DerivedFields
 from hwgen.spec.fields import MAX_SIZE
 from hwgen.spec.number import FLOATS, MAX_FIXED_BITS, FloatFormat
@@ -75,6 +76,8 @@ SIZE_RULES = (
     ),
 )
 """All rules in which tables, ports or reuse occur."""
+SIZE_RULES_WITHOUT_ENTRIES = SIZE_RULES[1:]
+"""Those that hold for a group size that the codebook does not have."""
 
 
 def sizes_of(core: DerivedFields) -> Sizes:
@@ -93,8 +96,13 @@ def faults(core: DerivedFields) -> Iterator[str]:
     yield from of_numbers
     yield from number_faults(core)
     yield from others
-    yield from size_faults(core)
-    yield from accumulator_faults(core)
+    rule = CODEBOOKS[core.codebook_name]
+    known = core.mu in rule.sizes
+    if not known and core.kind == "lut":
+        yield f"mu: should be {rule.sizes_text} for codebook {core.codebook_name}, not {core.mu}"
+    yield from size_faults(core, SIZE_RULES if known else SIZE_RULES_WITHOUT_ENTRIES)
+    if known:
+        yield from accumulator_faults(core)
 
 
 def misplaced_axes(core: DerivedFields) -> tuple[list[str], list[str]]:
@@ -122,10 +130,10 @@ def misplaced_axes(core: DerivedFields) -> tuple[list[str], list[str]]:
     return lines
 
 
-def size_faults(core: DerivedFields) -> Iterator[str]:
+def size_faults(core: DerivedFields, rules: tuple[SizeRule, ...] = SIZE_RULES) -> Iterator[str]:
     """Rules of `SIZE_RULES` that a core's own sizes break."""
     sizes = sizes_of(core)
-    for rule in SIZE_RULES:
+    for rule in rules:
         if not rule.holds(core, sizes):
             yield rule.fault(core)
 

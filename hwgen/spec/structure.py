@@ -85,7 +85,7 @@ class Structure:
         else:
             cuts = (0,) if c.reuse > 1 else ()
         registers = c.pipeline.fp_add if dag.levels else 0
-        return BuildSpec(c.table_number, c.mu, c.book.name, c.builder_name, half, cuts, registers)
+        return BuildSpec(c.table_number, c.book, c.builder_name, half, cuts, registers)
 
     @cached_property
     def fetch(self) -> FetchSpec | ProductSpec:
@@ -95,8 +95,7 @@ class Structure:
             return ProductSpec(c.table_number, registered, c.pipeline.fp_mul)
         return FetchSpec(
             entry_bits=self.build.output_bits,
-            mu=c.mu,
-            codebook=c.book.name,
+            book=c.book,
             half=c.half_table,
             registered=registered,
             floating=isinstance(c.table_number, FloatFormat),
@@ -116,7 +115,7 @@ class Structure:
         wraps = c.acc_overflow == "wrap"
         return ReduceSpec(
             terms=c.tables,
-            term=c.term.times(c.mu),
+            term=c.group,
             term_bits=c.term_bits,
             carry=c.half_table,
             max_bits=c.sum_bits if wraps else None,

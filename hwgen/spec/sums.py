@@ -7,11 +7,12 @@ their operands.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from hwgen.spec.codebook import Codebook, Vector
+from hwgen.spec.codebook import Codebook, Vector, non_zeros
 
 
 @dataclass(frozen=True)
@@ -108,36 +109,90 @@ class _Builder:
         return SumDag(self.mu, tuple(self.sums), tuple(outputs), tuple(self.depth))
 
 
-def _non_zeros(vector: Vector) -> list[tuple[int, int]]:
-    return [(j, weight) for j, weight in enumerate(vector) if weight]
-
-
 def _minimal(book: Codebook) -> SumDag:
-    """Every entry is (its first ⌈k/2⌉ non-zeros) ± (the rest), both already there up to sign.
+    """Every entry is (its first non-zeros) ± (the rest), both already there up to sign.
 
-    One adder per entry with two or more non-zeros, which is the fewest possible, at depth
-    ⌈log2 mu⌉, which is the least possible.
+    One adder per entry with two or more non-zeros, and one for each half that is no entry. Of a
+    codebook with all parts of its groups (``ternary``) there is no such half, so that this is the
+    fewest adders possible, at depth ⌈log2 mu⌉, which is the least possible. Of others, halves are
+    chosen so that entries share them; `hwgen.spec.fewest_sums` has a lower bound.
     """
     builder = _Builder(book.mu)
+    halves = _halves(book)
     known: dict[Vector, int] = {builder.vector(j): j for j in range(book.mu)}
 
     def build(vector: Vector) -> int:
         if vector not in known:
-            terms = _non_zeros(vector)
-            split = terms[(len(terms) + 1) // 2][0]
-            left = (*vector[:split], *(0,) * (book.mu - split))
-            right = (*(0,) * split, *vector[split:])
-            subtract = _non_zeros(right)[0][1] < 0
-            if subtract:
-                right = tuple(-weight for weight in right)
+            split = halves[vector]
+            left, right = vector[:split], vector[split:]
+            subtract = non_zeros(right)[0][1] < 0
+            left, right = (*left, *(0,) * len(right)), _positive((*(0,) * split, *right))
             known[vector] = builder.append(build(left), build(right), subtract)
         return known[vector]
 
-    # Fewer non-zeros first, so that sums stand after their operands and in a stable order.
-    order = sorted(book.entries, key=lambda vector: (len(_non_zeros(vector)), vector[::-1]))
-    for vector in order:
+    for vector in sorted(book.entries, key=_simplicity):
         build(vector)
     return builder.finish([known[vector] for vector in book.entries])
+
+
+def _positive(vector: Vector) -> Vector:
+    """The vector or its negative, whichever begins with +1."""
+    return vector if non_zeros(vector)[0][1] > 0 else tuple(-weight for weight in vector)
+
+
+def _simplicity(vector: Vector) -> tuple[int, Vector]:
+    """Fewer non-zeros first, so that sums stand after their operands and in a stable order."""
+    return len(non_zeros(vector)), vector[::-1]
+
+
+def _splits(vector: Vector) -> list[tuple[int, Vector, Vector]]:
+    """Place of the cut, left and right half up to sign; first the cut after ⌈k/2⌉ non-zeros of k,
+    then those ever further from it."""
+    places = [place for place, _ in non_zeros(vector)]
+    middle = (len(places) + 1) // 2
+    counts = sorted(range(1, len(places)), key=lambda count: (abs(count - middle), -count))
+    found = []
+    for cut in (places[count] for count in counts):
+        left, right = vector[:cut], vector[cut:]
+        left, right = (*left, *(0,) * len(right)), (*(0,) * cut, *right)
+        found.append((cut, left, _positive(right)))
+    return found
+
+
+def _halves(book: Codebook) -> dict[Vector, int]:
+    """Where each sum is cut in two: the entries, and sums that are added as halves of entries.
+
+    While an entry has no cut with both halves there, the halves of one more cut are added: those
+    that cost least, an adder being divided among all that could use it. Of the cuts with both
+    halves there, the one of least depth, and of these the first of `_splits` is taken.
+    """
+    units = {tuple(int(i == j) for i in range(book.mu)) for j in range(book.mu)}
+    there = units | set(book.entries)
+    splits = {vector: _splits(vector) for vector in there}
+
+    def missing(vector: Vector) -> list[list[Vector]]:
+        """For each cut the halves that are not there, in a stable order."""
+        return [sorted({*both} - there, key=_simplicity) for _, *both in splits[vector]]
+
+    while lacking := [m for v in there - units if all(m := missing(v))]:
+        uses = Counter(half for cuts in lacking for half in {h for cut in cuts for h in cut})
+
+        def price(halves: list[Vector], uses: Counter[Vector] = uses) -> float:
+            return sum((len(non_zeros(half)) - 1) / uses[half] for half in halves)
+
+        choices = [cut for cuts in lacking for cut in cuts]
+        cheapest = min(choices, key=lambda cut: (price(cut), [*map(_simplicity, cut)]))
+        there.update(cheapest)
+        splits.update((half, _splits(half)) for half in cheapest)
+    depth, cuts = dict.fromkeys(units, 0), {}
+    for vector in sorted(there - units, key=_simplicity):
+        found = [
+            (1 + max(depth[left], depth[right]), cut)
+            for cut, left, right in splits[vector]
+            if left in there and right in there
+        ]
+        depth[vector], cuts[vector] = min(found, key=lambda one: one[0])  # The first of equals.
+    return cuts
 
 
 def _chain(book: Codebook) -> SumDag:
@@ -146,7 +201,7 @@ def _chain(book: Codebook) -> SumDag:
     An entry is one of the prefixes a0 + a1, a0 - a1, a0, a1, 0 plus an inner sum over the
     remaining activations, built from the last activation forwards. The inner sums exist in both
     signs, each by its own adder, and below the first level once for each value of the weight in
-    front of them. Additions of zero are left out.
+    front of them. Additions of zero are left out, and so is what no entry of the codebook needs.
     """
     builder = _Builder(book.mu)
     mu = book.mu
@@ -189,7 +244,19 @@ def _chain(book: Codebook) -> SumDag:
     for tail, (reference, sign) in inner.items():
         if sign > 0:
             sums[(0, 0, *tail)] = reference
-    return builder.finish([sums[vector] for vector in book.entries])
+    return _used(builder.finish([sums[vector] for vector in book.entries]))
+
+
+def _used(dag: SumDag) -> SumDag:
+    """The DAG without the sums that no output depends on."""
+    kept = sorted(reachable(dag))
+    builder = _Builder(dag.mu)
+    new = {r: r for r in range(dag.mu)}
+    for position in kept:
+        add = dag.sums[position]
+        left = None if add.left is None else new[add.left]
+        new[dag.mu + position] = builder.append(left, new[add.right], add.subtract)
+    return builder.finish([new[output] for output in dag.outputs])
 
 
 def _naive(book: Codebook) -> SumDag:
@@ -197,7 +264,7 @@ def _naive(book: Codebook) -> SumDag:
     builder = _Builder(book.mu)
     outputs = []
     for vector in book.entries:
-        (reference, _), *others = _non_zeros(vector)
+        (reference, _), *others = non_zeros(vector)
         for j, weight in others:
             reference = builder.append(reference, j, weight < 0)
         outputs.append(reference)

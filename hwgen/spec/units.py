@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from hwgen.spec.codebook import Codebook, ternary
+from hwgen.spec.codebook import Codebook
 from hwgen.spec.number import FloatFormat, Interval, IntFormat
 from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, Stage, pipeline_stages
 from hwgen.spec.sums import SumDag, sum_dag
@@ -20,7 +20,7 @@ TOKEN_BITS = 16
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """One table: the sums of ``mu`` activations, and the registers that hold or cut them.
+    """One table: the sums of a codebook's entries, and the registers that hold or cut them.
 
     ``cuts`` are the DAG levels after which registers stand; ``registers`` stand in every adder of
     floating-point numbers. The last of them all holds the table (or, at level 0, the activations)
@@ -28,16 +28,15 @@ class BuildSpec:
     """
 
     number: IntFormat | FloatFormat
-    mu: int
-    codebook: str
+    book: Codebook
     builder: str
     half: bool
     cuts: tuple[int, ...]
     registers: int = 0
 
     @property
-    def book(self) -> Codebook:
-        return ternary(self.mu)
+    def mu(self) -> int:
+        return self.book.mu
 
     @cached_property
     def dag(self) -> SumDag:
@@ -46,11 +45,12 @@ class BuildSpec:
     @property
     def module_name(self) -> str:
         if not self.dag.sums:
-            return f"hold_mu{self.mu}_{self.number.name}"
+            return f"hold_{self.book.slug}_{self.number.name}"
         table = "" if self.half else "_full"
         cuts = "".join(f"_r{cut}" for cut in self.cuts)
         adders = f"_add{self.registers}" if self.registers else ""
-        return f"lut_build_mu{self.mu}_{self.number.name}_{self.builder}{table}{adders}{cuts}"
+        name = f"{self.book.slug}_{self.number.name}_{self.builder}"
+        return f"lut_build_{name}{table}{adders}{cuts}"
 
     def interval(self, reference: int) -> Interval:
         """Range of a sum: its weights times activations at either end of their range."""
@@ -131,15 +131,10 @@ class FetchSpec:
     """One fetch port of one table: select by index, negate by sign."""
 
     entry_bits: tuple[int, ...]
-    mu: int
-    codebook: str
+    book: Codebook
     half: bool
     registered: bool
     floating: bool = False
-
-    @property
-    def book(self) -> Codebook:
-        return ternary(self.mu)
 
     @property
     def loads(self) -> int:
@@ -165,11 +160,14 @@ class FetchSpec:
         table = "" if self.half else "_full"
         register = "_r" if self.registered else ""
         floating = "_float" if self.floating else ""
-        return f"lut_fetch_mu{self.mu}_w{self.term_bits}{floating}{table}{register}"
+        return f"lut_fetch_{self.book.slug}_w{self.term_bits}{floating}{table}{register}"
 
     @property
     def cases(self) -> tuple[tuple[int, int], ...]:
-        """(key or index value, stored entry) of every case of the multiplexer."""
+        """(key or index value, stored entry) of every case of the multiplexer.
+
+        Whatever else the key may be, the zero group and illegal indices, is none of them.
+        """
         entries = len(self.book.entries)
         if self.half:
             return tuple((i, i) for i in range(entries))
@@ -379,7 +377,7 @@ class TableSpec:
     def module_name(self) -> str:
         kind = "group" if isinstance(self.fetch, ProductSpec) else "table"
         build = self.build
-        parts = [f"{kind}_mu{build.mu}_{build.number.name}_k{self.ports}"]
+        parts = [f"{kind}_{build.book.slug}_{build.number.name}_k{self.ports}"]
         if build.dag.sums:
             parts.append(build.builder)
         if not build.half and isinstance(self.fetch, FetchSpec):

@@ -145,13 +145,14 @@ def _keys(spec: Structure) -> dict[str, Any]:
     if not isinstance(spec.fetch, FetchSpec):
         return {"bits": c.weight_bits, "meaning": "one weight, of the activation's format"}
     book = c.book
+    unsigned = "; ignored for zero" if book.has_zero else ""
     return {
         "bits": book.key_bits,
         "codebook": book.name,
         "mu": book.mu,
         "sign": {
             "bit": book.index_bits,
-            "meaning": "1: the group is the negative of the entry; ignored for zero",
+            "meaning": f"1: the group is the negative of the entry{unsigned}",
         },
         "zero_index": book.zero_index,
         "entries": [

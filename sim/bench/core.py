@@ -29,6 +29,7 @@ from sim.golden import fixed as golden_fixed
 from sim.verilated import beats
 from sim.verilated.runner import Stalls, Work
 from sim.workload.reference import reference
+from sim.workload.weights import nearest_weights, random_weights
 
 INPUTS = ("commands", "acts", "keys")
 PATIENCE = 1_000
@@ -160,7 +161,8 @@ class Core:
         c, bits = self.config, self._fields["keys"]["bits"]
         if c.kind == "multiplier":
             return _integers(beats.pack_weights(weights, c.tables, c.ports, c.reuse, bits))
-        return _integers(beats.pack_keys(weights, c.mu, c.tables, c.ports, c.reuse, bits))
+        packed = beats.pack_keys(weights, c.mu, c.tables, c.ports, c.reuse, bits, c.codebook_name)
+        return _integers(packed)
 
 
 class Stream:
@@ -300,6 +302,8 @@ class Bench:
     def values(self, operand: str, shape: tuple[int, int]) -> NDArray:
         """Random integers; or codes of finite numbers: in some rows any, in others normal ones."""
         number = self.core.number(operand)
+        if number is TERNARY:
+            return random_weights(self.core.config, self.rng, shape, np.int64)
         if isinstance(number, Interval):
             return self.rng.integers(number.low, number.high, shape, endpoint=True)
         signs = self.rng.integers(0, 2, shape) << (number.bits - 1)
@@ -317,7 +321,8 @@ class Bench:
     def extremes(self, operand: str, features: int) -> NDArray:
         """Rows of each extreme value alone; of opposite ones in turn, so that sums cancel.
 
-        The turns are from input to input, from group to group and from tile to tile.
+        The turns are from input to input, from group to group and from tile to tile. Weights are
+        those of the core's codebook that are nearest to that.
         """
         number, config = self.core.number(operand), self.core.config
         if isinstance(number, Interval):
@@ -336,7 +341,8 @@ class Bench:
             second = at // turn % 2
             partner = at - turn * second
             rows += [np.where(second, pair[1][partner], pair[0][partner]) for pair in pairs]
-        return np.stack(rows)
+        found = np.stack(rows)
+        return nearest_weights(config, found) if number is TERNARY else found
 
     def some_work(self, runs: int) -> list[Work]:
         """Small layers of different shapes, whatever divides them."""
@@ -463,6 +469,9 @@ async def infinities_and_nan(dut):
     weights = bench.normal("weights", (outs, features))
     weights[0] = np.where(weights[0] == 0, 1, weights[0])  # Each of them shows.
     at = bench.rng.permuted(np.arange(len(specials)) * (features - 1) // (len(specials) - 1))
+    if core.number("weights") is TERNARY:
+        shows = 1 + features * np.isin(np.arange(features), at)
+        weights[:1] = nearest_weights(config, weights[:1], shows)
     acts[1::2][np.arange(len(specials)), at] = specials
     first, then = bench.layer(acts, weights), bench.layer(clean, weights)
     bad = np.array(core.expected(first)["sums"]) & ((1 << (sums.bits - 1)) - 1) > sums.largest

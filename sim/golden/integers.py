@@ -6,11 +6,12 @@ N inputs (reduced), M outputs. Every function refuses what the hardware cannot b
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from sim.golden import codebooks
 
 MAX_BITS = 16
 TRITS_PER_BYTE = 5
@@ -100,23 +101,25 @@ KEY_BLOCK = 1 << 15
 """Keys made at once."""
 
 
-def keys_from_weights(weights: ArrayLike, mu: int) -> NDArray[np.uint16]:
+def keys_from_weights(weights: ArrayLike, mu: int, codebook: str = "ternary") -> NDArray[np.uint16]:
     """Keys of a lookup-table core: one per group of ``mu`` consecutive weights of a row.
 
-    With ``t = sum over j of w[j] * 3^(mu - 1 - j)`` and E = (3^mu - 1) / 2, a key is the sign bit
-    (t < 0) above ceil(log2(E + 1)) bits of index ``(|t| - 1) mod (E + 1)``. The zero group has
-    index E and sign 0. The last group of a row is padded with zeros.
+    Keys are those of `sim.golden.codebooks`. With ``t = sum over j of w[j] * 3^(mu - 1 - j)`` and
+    E = (3^mu - 1) / 2, a key of ``ternary`` is the sign bit (t < 0) above ceil(log2(E + 1)) bits of
+    index ``(|t| - 1) mod (E + 1)``. The last group of a row is padded with zeros or, where that is
+    not legal, with other weights (`sim.golden.codebooks.completed_keys`).
 
-    weights: (M, N) integers, each -1, 0 or +1.
+    weights: (M, N) integers, each -1, 0 or +1, in groups of the codebook.
     mu: 1 … 8.
-    Returns (M, ceil(N / mu)) uint16. ValueError for anything else.
+    Returns (M, ceil(N / mu)) uint16. GroupError for groups that the codebook does not have,
+    ValueError for anything else.
 
     >>> keys_from_weights([[0, 1, -1, -1, 0]], mu=2)
     array([[ 0, 11,  4]], dtype=uint16)
     """
     w = _ternary(_matrix("weights", "(M, N)", weights))
-    table = _key_table(mu)
-    groups = -(-w.shape[1] // mu)
+    table = codebooks.book(codebook, mu).keys
+    groups, rest = -(-w.shape[1] // mu), w.shape[1] % mu
     keys = np.empty((w.shape[0], groups), np.uint16)
     step = max(1, KEY_BLOCK // groups)
     for first in range(0, w.shape[0], step):  # Blocks whose intermediate values stay in cache.
@@ -128,15 +131,21 @@ def keys_from_weights(weights: ArrayLike, mu: int) -> NDArray[np.uint16]:
             value[:, : column.shape[1]] += column
         # A negative value counts from the table's end.
         table.take(value, mode="wrap", out=keys[first : first + step])
+        if rest:
+            last = codebooks.completed_keys(codebook, mu, rest)
+            keys[first : first + step, -1] = last.take(value[:, -1], mode="wrap")
+    codebooks.check(w, codebook, mu, keys)
     return keys
 
 
-def weights_from_keys(keys: ArrayLike, mu: int, in_features: int) -> NDArray[np.int8]:
+def weights_from_keys(
+    keys: ArrayLike, mu: int, in_features: int, codebook: str = "ternary"
+) -> NDArray[np.int8]:
     """Weights behind the keys of :func:`keys_from_weights`.
 
     The sign of a zero group is ignored, and so are the weights that pad the last group of a row.
 
-    keys: (M, ceil(in_features / mu)) integers, each with an index of at most E = (3^mu - 1) / 2.
+    keys: (M, ceil(in_features / mu)) integers, each with the index of an entry or the zero group.
     mu: 1 … 8.
     in_features: N, at least 1.
     Returns (M, N) int8. ValueError for anything else.
@@ -145,7 +154,8 @@ def weights_from_keys(keys: ArrayLike, mu: int, in_features: int) -> NDArray[np.
     array([[ 0,  1, -1, -1,  0]], dtype=int8)
     """
     k = _matrix("keys", "(M, groups)", keys)
-    entries, index_bits = _key_shape(mu)
+    book = codebooks.book(codebook, mu)
+    highest, index_bits = book.highest_index, book.index_bits
     if in_features < 1:
         raise ValueError(f"in_features must be at least 1, found {in_features}")
     groups = -(-in_features // mu)
@@ -155,13 +165,13 @@ def weights_from_keys(keys: ArrayLike, mu: int, in_features: int) -> NDArray[np.
         )
     _within("keys", k, 0, (2 << index_bits) - 1)
     index = k & ((1 << index_bits) - 1)
-    if index.max() > entries:
-        row, group = np.argwhere(index > entries)[0].tolist()
+    if index.max() > highest:
+        row, group = np.argwhere(index > highest)[0].tolist()
         raise ValueError(
-            f"keys must have an index of 0 … {entries} for mu={mu}; "
+            f"keys must have an index of 0 … {highest} for mu={mu}; "
             f"found {index[row, group]} at ({row}, {group})"
         )
-    return _group_table(mu)[k].reshape(k.shape[0], -1)[:, :in_features]
+    return codebooks.groups_by_key(codebook, mu)[k].reshape(k.shape[0], -1)[:, :in_features]
 
 
 def pack_trits(weights: ArrayLike) -> NDArray[np.uint8]:
@@ -260,30 +270,3 @@ def _ternary(weights: np.ndarray) -> NDArray[np.int8]:
         place = tuple(np.argwhere((weights < -1) | (weights > 1))[0].tolist())
         raise ValueError(f"weights must be -1, 0 or +1; found {weights[place]} at {place}")
     return weights.astype(np.int8, copy=False)
-
-
-def _key_shape(mu: int) -> tuple[int, int]:
-    """E, the number of stored sums, and the width of an index in bits."""
-    if not 1 <= mu <= 8:
-        raise ValueError(f"mu must be 1 … 8, found {mu}")
-    entries = (3**mu - 1) // 2
-    return entries, entries.bit_length()
-
-
-@cache
-def _key_table(mu: int) -> NDArray[np.uint16]:
-    """(2E + 1,) keys by t; negative t counts from the end."""
-    entries, index_bits = _key_shape(mu)
-    t = np.concatenate((np.arange(entries + 1), np.arange(-entries, 0)))
-    return ((abs(t) - 1) % (entries + 1) | (t < 0) << index_bits).astype(np.uint16)
-
-
-@cache
-def _group_table(mu: int) -> NDArray[np.int8]:
-    """(2^key_bits, mu) weights by key; rows of illegal keys are meaningless."""
-    entries, index_bits = _key_shape(mu)
-    key = np.arange(2 << index_bits)
-    t = ((key & ((1 << index_bits) - 1)) + 1) % (entries + 1)
-    t[key >> index_bits == 1] *= -1
-    powers = 3 ** np.arange(mu - 1, -1, -1)
-    return ((t[:, None] + entries) // powers % 3 - 1).astype(np.int8)

@@ -4,7 +4,8 @@ Codes in, codes out. Within a group of µ weights: the entry of the group or of 
 whose first non-zero weight is +1, then the sign bit of the key. An entry of one activation is that
 activation. With two or more non-zeros the builder decides:
 
-- minimal: (its first ⌈k/2⌉ non-zeros) ± (the rest), each part an entry again;
+- minimal: (its first ⌈k/2⌉ non-zeros) ± (the rest), each part cut like that again; of codebooks
+  other than ternary, what `sim.golden.codebooks` says is cut;
 - naive: from the first non-zero to the last;
 - chain: the first two activations, then ± the rest, which is summed from its last activation
   forwards, first minus inner sum being inner sum minus first where the first weight is -1.
@@ -16,12 +17,13 @@ that every NaN is the canonical one. Every addition rounds to nearest even (`sim
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sim.golden import codebooks
 from sim.golden.fp import convert, fp_add, fp_mul
 from sim.golden.integers import keys_from_weights
 
@@ -44,6 +46,7 @@ def matmul(
     tables: int,
     mu: int,
     builder: str,
+    codebook: str = "ternary",
     product: bool = False,
     sums: str | None = None,
 ) -> NDArray[np.int64]:
@@ -51,7 +54,8 @@ def matmul(
 
     acts: (T, N) codes of ``number``.
     weights: (M, N) integers -1, 0, +1; with ``product`` codes of ``number``.
-    tables, mu: of the core; an n-tile holds tables · mu inputs. builder: as above.
+    tables, mu: of the core; an n-tile holds tables · mu inputs. builder: as above. codebook: of
+        `sim.golden.codebooks`.
     sums: format of the accumulators and of what is returned; default ``number``.
     Returns (T, M) int64 codes; every NaN is the canonical one.
     """
@@ -62,7 +66,7 @@ def matmul(
             number, *np.broadcast_arrays(codes[:, None, :], np.asarray(weights).astype(kind)[None])
         )
     else:
-        terms = _terms(codes, np.asarray(weights), number, mu, builder)
+        terms = _terms(codes, np.asarray(weights), number, mu, builder, codebook)
     tokens, outs, groups = terms.shape
     tiles = -(-groups // tables)
     padded = np.zeros((tokens, outs, tiles * tables), kind)
@@ -80,39 +84,37 @@ def matmul(
     return total.astype(np.int64)
 
 
-def _terms(codes: Codes, weights: NDArray[Any], number: str, mu: int, builder: str) -> Codes:
+def _terms(
+    codes: Codes, weights: NDArray[Any], number: str, mu: int, builder: str, codebook: str
+) -> Codes:
     """(T, M, G): what each port fetches from each table."""
-    keys = keys_from_weights(weights, mu)
-    entries = (3**mu - 1) // 2
-    index_bits = entries.bit_length()
+    keys = keys_from_weights(weights, mu, codebook)
+    book = codebooks.book(codebook, mu)
+    entries, index_bits = len(book.entries), book.index_bits
     tokens, groups = len(codes), keys.shape[1]
     padded = np.zeros((tokens, groups * mu), codes.dtype)
     padded[:, : codes.shape[1]] = codes
     group = padded.reshape(tokens, groups, mu)
     table = np.zeros((tokens, groups, entries + 1), codes.dtype)
-    order = _Order(number, [group[..., j] for j in range(mu)])
-    for index in range(entries):
-        table[..., index] = order.by[builder](_vector(index + 1, mu))
+    order = _Order(number, [group[..., j] for j in range(mu)], book.rule.first)
+    for place, entry in enumerate(book.entries.tolist()):
+        table[..., place] = order.by[builder](tuple(entry))
     index, negative = keys & ((1 << index_bits) - 1), (keys >> index_bits) == 1
     fetched = table[:, np.arange(groups)[None, :], index]
     sign = codes.dtype.type(1 << (WIDTHS[number] - 1))
     return np.where(negative & (index < entries), fetched ^ sign, fetched)
 
 
-def _vector(value: int, mu: int) -> tuple[int, ...]:
-    """The weights w with Σ_j w_j · 3^(mu - 1 - j) = value."""
-    digits = []
-    for _ in range(mu):
-        value, digit = divmod(value + 1, 3)
-        digits.append(digit - 1)
-    return tuple(reversed(digits))
-
-
 class _Order:
-    """Entries of one set of groups; ``acts[j]`` holds the codes of activation j of every group."""
+    """Entries of one set of groups; ``acts[j]`` holds the codes of activation j of every group.
 
-    def __init__(self, number: str, acts: list[Codes]) -> None:
-        self.number, self.acts = number, acts
+    first: non-zeros in the first half of an entry (`sim.golden.codebooks.Rule`).
+    """
+
+    def __init__(
+        self, number: str, acts: list[Codes], first: Callable[[Sequence[int]], int]
+    ) -> None:
+        self.number, self.acts, self.first = number, acts, first
         self.sign = code_type(number)(1 << (WIDTHS[number] - 1))
         self.by: dict[str, Callable[[tuple[int, ...]], Codes]] = {
             "minimal": self.minimal,
@@ -128,7 +130,7 @@ class _Order:
         places = [j for j, weight in enumerate(vector) if weight]
         if len(places) == 1:
             return self.acts[places[0]]
-        half = (len(places) + 1) // 2
+        half = self.first(places)
         sign = vector[places[half]]
         left = tuple(w if j < places[half] else 0 for j, w in enumerate(vector))
         right = tuple(w * sign if j >= places[half] else 0 for j, w in enumerate(vector))

@@ -28,6 +28,7 @@ from sim.golden import fixed as golden_fixed
 from sim.nets.network import relu2, rms_norm
 from sim.nets.quantise import activations_absmax
 from sim.workload.layers import Linear, Plan, run_golden
+from sim.workload.weights import density, random_weights
 
 ZERO_BYTES = 108
 """Byte values of 256 that stand for weight 0: 42.19 %, as in BitNet b1.58 2B4T (BITCOS,
@@ -51,21 +52,27 @@ class Piece:
     expected: list[list[NDArray[np.int64]]]
 
 
-def random_layers(architecture: Architecture, seed: int) -> GetLayer:
+def random_layers(architecture: Architecture, seed: int, core: CoreConfig) -> GetLayer:
     """Random weights in a model's shapes, the same for the same seed whatever else is drawn.
 
-    Outputs have a variance of about 1 where inputs have.
+    They are as dense as BitNet's, or as the core's codebook. Outputs have a variance of about 1
+    where inputs have.
     """
     shapes = architecture.shapes()
+    dense = 1 - ZERO_BYTES / 256 if core.book.holds_all else density(core)
 
     def layer(index: int, role: str) -> Linear:
         shape = shapes[role]
         rng = np.random.default_rng([seed, index, ROLES.index(role)])
-        drawn = np.frombuffer(rng.bytes(shape[0] * shape[1]), np.uint8)
-        scale = (shape[1] * (1 - ZERO_BYTES / 256)) ** -0.5
+        if core.book.holds_all:
+            drawn = np.frombuffer(rng.bytes(shape[0] * shape[1]), np.uint8)
+            weights = _WEIGHT[drawn].reshape(shape)
+        else:
+            weights = random_weights(core, rng, shape)
+        scale = (shape[1] * dense) ** -0.5
         return Linear(
             f"layers.{index}.{role}",
-            _WEIGHT[drawn].reshape(shape),
+            weights,
             Scales(np.full((1, 1), scale), "multiply"),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.golden.codebooks import book
 from sim.golden.integers import keys_from_weights
 
 Bytes = NDArray[np.uint8]
@@ -146,12 +147,19 @@ def tile_order(groups: NDArray, tables: int, ports: int, reuse: int, padding: in
 
 
 def pack_keys(
-    weights: NDArray, mu: int, tables: int, ports: int, reuse: int, key_bits: int
+    weights: NDArray,
+    mu: int,
+    tables: int,
+    ports: int,
+    reuse: int,
+    key_bits: int,
+    codebook: str = "ternary",
 ) -> Bytes:
-    """Key beats of one token of a layer with ternary weights (M, N), padded with zero groups."""
-    keys = keys_from_weights(weights, mu)
-    zero = (3**mu - 1) // 2
-    return pack_fields(tile_order(keys, tables, ports, reuse, zero), key_bits)
+    """Key beats of one token of a layer with ternary weights (M, N), padded with zero groups; with
+    key 0, of a codebook that has none."""
+    keys = keys_from_weights(weights, mu, codebook)
+    padding = book(codebook, mu).padding
+    return pack_fields(tile_order(keys, tables, ports, reuse, padding), key_bits)
 
 
 def pack_weights(weights: NDArray, tables: int, ports: int, reuse: int, bits: int) -> Bytes:

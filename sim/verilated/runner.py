@@ -72,9 +72,9 @@ class Stalls:
 class Work:
     """One layer to run: acts (T, N) of the core's type (codes, if floating) and weights (M, N).
 
-    Weights are ternary, or for kind multiplier any of the activations' type. ``exponents`` (T,) are
-    those of the tokens, for a core with ``fixed_bits`` and for no other
-    (`sim.golden.fixed.token_exponents`).
+    Weights are ternary, in groups of the core's codebook, or for kind multiplier any of the
+    activations' type. ``exponents`` (T,) are those of the tokens, for a core with ``fixed_bits``
+    and for no other (`sim.golden.fixed.token_exponents`).
     """
 
     acts: NDArray
@@ -129,6 +129,7 @@ class CoreModel:
         config = manifest["config"]
         self.kind: str = config["kind"]
         self.mu: int = config["mu"]
+        self.codebook: str = manifest["keys"].get("codebook", "")
         self.tables: int = config["tables"]
         self.ports: int = config["ports"]
         self.reuse: int = config["reuse"]
@@ -299,7 +300,9 @@ class CoreModel:
         bits = self._fields["keys"]["bits"]
         if self.kind == "multiplier":
             return beats.pack_weights(weights, self.tables, self.ports, self.reuse, bits)
-        return beats.pack_keys(weights, self.mu, self.tables, self.ports, self.reuse, bits)
+        return beats.pack_keys(
+            weights, self.mu, self.tables, self.ports, self.reuse, bits, self.codebook
+        )
 
     def _command(self, tokens: int, in_tiles: int, out_tiles: int) -> NDArray[np.uint8]:
         word = 0

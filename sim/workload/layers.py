@@ -20,6 +20,7 @@ from hwgen.spec.structure import Structure, structure
 from hwgen.spec.system import System
 from sim.checkpoints import Scales
 from sim.golden import fixed as golden_fixed
+from sim.golden.codebooks import GroupError
 from sim.verilated.runner import CoreModel, Stalls, Work
 from sim.workload.reference import reference
 
@@ -110,8 +111,11 @@ class Plan:
     def parts(self) -> tuple[tuple[Part, ...], ...]:
         """The runs of each core in order. Outputs are split by whole tiles, the last cores have
         fewer or none; each core's by ``max_out_features`` and, within these, inputs by segment and
-        ``max_in_features``."""
+        ``max_in_features``, of a codebook that does not have all weights by whole groups."""
         core, shape = self.system.core, self.shape
+        # Of any weights a core may take a part; of others, whole groups.
+        step = core.max_in_features
+        step -= 0 if core.book.holds_all else step % core.mu
         tiles = -(-shape.out_features // core.tile_m)
         rows = -(-tiles // self.system.cores) * core.tile_m
         width = shape.in_features // shape.segments
@@ -122,14 +126,12 @@ class Plan:
                 tuple(
                     Part(
                         slice(row, min(row + core.max_out_features, stop)),
-                        slice(column, min(column + core.max_in_features, (segment + 1) * width)),
+                        slice(column, min(column + step, (segment + 1) * width)),
                         segment,
                     )
                     for row in range(start, stop, core.max_out_features)
                     for segment in range(shape.segments)
-                    for column in range(
-                        segment * width, (segment + 1) * width, core.max_in_features
-                    )
+                    for column in range(segment * width, (segment + 1) * width, step)
                 )
             )
         return tuple(cores)
@@ -238,11 +240,22 @@ class LayerResult:
 
 
 def run_golden(plan: Plan, acts: NDArray, linear: Linear) -> list[list[NDArray[np.int64]]]:
-    """The products of every run, from golden. acts: (T, N), codes if floating-point."""
+    """The products of every run, from golden. acts: (T, N), codes if floating-point.
+
+    GroupError for weights that the core's codebook does not have.
+    """
+
+    def products(part: Part, piece: Work) -> NDArray[np.int64]:
+        try:
+            return reference(plan.system.core, piece.acts, piece.weights, piece.exponents)
+        except GroupError as error:
+            rows, columns = part.rows.start, part.columns.start
+            raise error.within(linear.name, rows, columns) from None
+
     return [
         [
-            reference(plan.system.core, piece.acts, piece.weights, piece.exponents)
-            for piece in _work(plan, parts, acts, linear)
+            products(part, piece)
+            for part, piece in zip(parts, _work(plan, parts, acts, linear), strict=True)
         ]
         for parts in plan.parts
     ]

@@ -18,7 +18,10 @@ def reference(
     acts: (T, N) of the core's type, codes if it is floating-point.
     weights: (M, N) ternary; for kind multiplier of the activations' type.
     exponents: (T,) of the tokens, for a core with ``fixed_bits``.
+    GroupError for weights that the core's codebook does not have.
     """
+    if not config.book.holds_all:
+        golden.keys_from_weights(weights, config.mu, config.codebook_name)
     if config.arith == "float":
         return golden_float.matmul(
             acts,
@@ -27,6 +30,7 @@ def reference(
             tables=config.tables,
             mu=config.mu,
             builder=config.builder_name,
+            codebook=config.codebook_name,
             product=config.kind == "multiplier",
             sums=config.sum_format,
         )

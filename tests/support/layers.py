@@ -13,6 +13,7 @@ from hwgen.spec.schedule import Run
 from sim.golden.fixed import token_exponents
 from sim.verilated.runner import Work
 from sim.workload.reference import reference
+from sim.workload.weights import nearest_weights, random_weights
 
 SHAPES = ((2, 37, 11), (1, 1, 1), (3, 64, 20), (1, 5, 3), (2, 90, 7))
 """(T, N, M): smaller and larger than a tile, dividing nothing, one and several tokens."""
@@ -39,11 +40,11 @@ def _layer(
         acts = np.full((tokens, features), low, np.int16)
         weights = np.full((outs, features), weight_low, np.int16)
         weights[::2] = rng.choice([weight_low, weight_high], size=features)
-        return Work(acts, weights)
-    return Work(
-        rng.integers(low, high, (tokens, features), np.int16, endpoint=True),
-        rng.integers(weight_low, weight_high, (outs, features), np.int16, endpoint=True),
-    )
+        return Work(acts, nearest_weights(config, weights))
+    acts = rng.integers(low, high, (tokens, features), np.int16, endpoint=True)
+    if config.kind != "multiplier":
+        return Work(acts, random_weights(config, rng, (outs, features), np.int16))
+    return Work(acts, rng.integers(low, high, (outs, features), np.int16, endpoint=True))
 
 
 def _float_layer(
@@ -55,12 +56,13 @@ def _float_layer(
 ) -> Work:
     """Any finite codes; or extreme ones: largest, least, zeros and their negatives."""
     tokens, features, outs = shape
-    weights = rng.integers(-1, 1, (outs, features), np.int16, endpoint=True)
+    weights = random_weights(config, rng, (outs, features), np.int16)
     signs = rng.integers(0, 2, (tokens, features)) << (number.bits - 1)
     if config.kind == "multiplier":
         weights = rng.integers(0, number.largest, (outs, features), endpoint=True)
     elif extreme:
         weights[::2] = 1
+        weights = nearest_weights(config, weights)
     if extreme:
         codes = rng.choice([0, 1, number.largest - 1, number.largest], (tokens, features))
         codes |= signs * rng.integers(0, 2)

@@ -1,9 +1,10 @@
 """One core in cells, simulated: outputs against golden, and what its nets do and cost.
 
-There are two activity classes. ``random``: a third of the weights is 0, the others have even signs
-(for kind multiplier: any weights of the activations' type); integer activations are uniform over
-their range, floating-point ones normally distributed. ``digits``: the second layer of the packaged
-ternary network `digits` on its test images, 256 inputs, 64 % of them 0 after a ReLU, by 128
+There are two activity classes. ``random``: all groups of the codebook occur evenly, so that a third
+of ``ternary`` weights is 0 (for kind multiplier: any weights of the activations' type); integer
+activations are uniform over their range, floating-point ones normally distributed. ``digits``: the
+second layer of the packaged ternary network `digits` on its test images, 256 inputs, 64 % of them 0
+after a ReLU, by 128
 outputs, 33 % of the weights 0.
 """
 
@@ -33,6 +34,7 @@ from sim.nets.packaged import CHECKPOINTS
 from sim.verilated.gatelevel import GateModel, Toggles
 from sim.verilated.runner import Work
 from sim.workload.reference import reference
+from sim.workload.weights import random_weights
 
 SEED = 1
 IN_TILES = 4
@@ -143,7 +145,7 @@ def random_work(config: CoreConfig) -> Work:
         acts = rng.integers(number.lowest, number.highest, (tokens, ins), np.int16, endpoint=True)
     else:
         acts = golden_fixed.encode(rng.standard_normal((tokens, ins)), config.act)
-    weights: NDArray = rng.integers(-1, 1, (outs, ins), np.int8, endpoint=True)
+    weights: NDArray = random_weights(config, rng, (outs, ins))
     if config.kind == "multiplier" and config.float_number is not None:
         weights = golden_fixed.encode(rng.standard_normal((outs, ins)), config.act)
     elif config.kind == "multiplier":
@@ -153,6 +155,11 @@ def random_work(config: CoreConfig) -> Work:
 
 def digits_work(config: CoreConfig) -> Work:
     """A layer of the network with the activations of enough test images for `MOST_CYCLES`."""
+    if not config.book.holds_all:
+        raise ConfigError(
+            f"codebook: should be ternary for the weights of {DIGITS.name}, not "
+            f"{config.codebook!r}; take random data"
+        )
     network = Network.load(DIGITS)
     images, _ = read_test_set(DIGITS)
     layer = network.layers[DIGITS_LAYER]

@@ -19,6 +19,7 @@ from hwgen.flow.checkpoint import ModelSource
 from hwgen.spec.system import load_system
 from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError
+from sim.golden.codebooks import GroupError
 from sim.nets.step import Piece, golden_step
 from sim.verilated.runner import CoreModel
 from sim.workload.layers import run_rtl
@@ -84,7 +85,7 @@ def simulate_rtl(
     system = load_system(core)
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
     opened = ModelSource.find(model, i2s_layout, scale)
-    name, architecture, layer, source = opened.layers(seed)
+    name, architecture, layer, source = opened.layers(system.core, seed)
     status("generating")
     emitted = emit(system.core)
     status("compiling the Verilog")
@@ -111,6 +112,8 @@ def simulate_rtl(
                     progress(len(found), total)
         except CheckpointError as error:
             raise ConfigError(f"{model}: {error}") from None
+        except GroupError as error:
+            raise ConfigError(f"{model}: {error}; use codebook: ternary") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -17,6 +17,7 @@ from hwgen.flow.checkpoint import ModelSource
 from hwgen.spec.system import System, load_system
 from hwgen.verilog.emit import emit
 from sim.checkpoints import TernaryLayer
+from sim.golden.codebooks import GroupError
 from sim.nets.generation import generate
 from sim.nets.network import Matmul, NetworkValueError
 from sim.nets.vocabulary import PromptError
@@ -159,6 +160,8 @@ def simulate_text(
         text = write(golden)
     except (PromptError, NetworkValueError) as error:
         raise ConfigError(f"{model}: {error}") from None
+    except GroupError as error:
+        raise ConfigError(f"{model}: {error}; use codebook: ternary") from None
     result = TextRun(
         model=model.resolve().name,
         core=str(system.core.name),

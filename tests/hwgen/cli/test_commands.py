@@ -53,6 +53,31 @@ def test_estimate_json(hwgen_cli):
 
 
 @pytest.mark.verilator
+def test_a_codebook_from_file_to_verilog(hwgen_cli):
+    """13 inputs: three groups and one weight of a fourth."""
+    Path("core.yaml").write_text("kind: lut\ncodebook: sherry34\nmu: 4\ntables: 2\nports: 2\n")
+    outcome = hwgen_cli("verify", "core.yaml", "--layer", "random:3,13,7", "--json")
+    assert (outcome.code, json.loads(outcome.out)["match"]) == (0, True)
+    assert hwgen_cli("generate", "core.yaml").code == 0
+    keys = json.loads(Path("rtl_out/core/manifest.json").read_text())["keys"]
+    assert (keys["codebook"], keys["mu"], keys["bits"], keys["zero_index"]) == (
+        "sherry34",
+        4,
+        5,
+        None,
+    )
+    assert keys["sign"]["meaning"] == "1: the group is the negative of the entry"
+    assert len(keys["entries"]) == 16
+    outcome = hwgen_cli("verify", "core.yaml", "--model", DIGITS)
+    assert (outcome.code, outcome.err) == (
+        2,
+        f"hwgen: error: --model {DIGITS}: layers.0: weights must be groups of 4 of codebook "
+        "sherry34 (exactly one zero); found [0, 0, 1, 1] at row 0, column 0; use codebook: "
+        "ternary\n",
+    )
+
+
+@pytest.mark.verilator
 def test_verify_random_json(hwgen_cli):
     outcome = hwgen_cli("verify", "core.yaml", "--layer", "3,20,7", "--seed", "4", "--json")
     content = json.loads(outcome.out)

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from hwgen.base.errors import ConfigError
 from hwgen.base.yamlfile import load
+from hwgen.spec.codebook import CODEBOOKS
 from hwgen.spec.config import CoreConfig, Pipeline, load_core
 from hwgen.spec.number import FLOATS
+from hwgen.spec.structure import structure
 from tests.support import ROOT
 from tests.support.cases import CASES
 
@@ -75,7 +77,19 @@ FIELD_FAULTS = {
         f"act: should be one of {FORMATS}, not 'uint8'",
     ),
     "act_a_number": (LUT + "act: 8\n", "act: input should be a valid string, not 8"),
-    "codebook": (LUT + "codebook: binary\n", "codebook: input should be 'ternary', not 'binary'"),
+    "codebook": (
+        LUT + "codebook: trits\n",
+        f"codebook: should be one of {', '.join(CODEBOOKS)}, not 'trits'",
+    ),
+    "codebook_of_another_mu": (
+        LUT + "codebook: sherry34\nmu: 3\nmax_out_features: 1\n",
+        "mu: should be 4 for codebook sherry34, not 3\n"
+        "core.yaml: max_out_features: should be at least ports = 2, not 1",
+    ),
+    "codebook_without_mu": (
+        LUT + "codebook: sherry34\n",
+        "mu: should be 4 for codebook sherry34, not 1",
+    ),
     "table": (LUT + "table: both\n", "table: input should be 'half' or 'full', not 'both'"),
     "storage": (
         LUT + "storage: ram\n",
@@ -327,7 +341,11 @@ def test_term_widths(mu):
 def test_exact_accumulator_holds_the_extremes_and_is_no_wider(core):
     low, high = -(1 << (core.number.bits - 1)), (1 << (core.number.bits - 1)) - 1
     weights = (low, high) if core.kind == "multiplier" else (-1, 1)
-    sums = [core.max_in_features * act * weight for act in (low, high) for weight in weights]
+    groups, rest = divmod(core.max_in_features, core.mu)
+    zeros = [entry.count(0) for entry in core.book.entries]
+    zeros_of_rest = [entry[:rest].count(0) for entry in core.book.entries]
+    terms = core.max_in_features - groups * min(zeros) - min(zeros_of_rest)
+    sums = [terms * act * weight for act in (low, high) for weight in weights]
     bits = core.exact_acc_bits
     assert -(1 << (bits - 1)) <= min(sums) <= max(sums) < 1 << (bits - 1)
     assert max(sums) >= 1 << (bits - 2)
@@ -353,6 +371,27 @@ def test_json_schema_tells_editors_what_is_legal():
         assert (field["minimum"], field["maximum"]) == ends
 
 
+def test_widths_of_a_codebook_with_fewer_non_zeros():
+    half, full = (
+        CoreConfig(
+            kind="lut",
+            codebook="sherry34",
+            mu=4,
+            tables=5,
+            ports=1,
+            table=table,
+            max_in_features=most,
+        )
+        for table, most in (("half", 20), ("full", 23))
+    )
+    assert half.term_bits == 8 + 2  # 3 · 128 = 384 to 383, as a one's complement.
+    assert full.term_bits == 8 + 2  # 384 to -384; any four weights would take 11 bits.
+    reduce = structure(half).reduce
+    assert [nodes[0].bits for nodes in reduce.levels] == [10, 11, 12, 12]  # 15 · 128 < 2^11
+    assert half.exact_acc_bits == 12  # 15 terms of 20 inputs, or 1920.
+    assert full.exact_acc_bits == 13  # 18 terms of 23 inputs, or 2304.
+
+
 def test_the_shared_cases_cover_every_axis():
     cores = CASES.values()
     luts = [core for core in cores if core.kind == "lut"]
@@ -362,6 +401,7 @@ def test_the_shared_cases_cover_every_axis():
         (half, registered) for half in (True, False) for registered in (True, False)
     }
     assert {core.builder_name for core in luts if core.mu > 2} == {"minimal", "chain", "naive"}
+    assert {core.codebook_name for core in luts} == {*CODEBOOKS}
     assert {1, 2, 3, 5} <= {core.reuse for core in cores}
     assert {core.pipeline.build for core in cores} >= {0, 1, 2, 3}
     assert {core.pipeline.fetch for core in cores} == {0, 1}

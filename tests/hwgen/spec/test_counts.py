@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwgen.spec.codebook import ternary
+from hwgen.spec.codebook import codebook
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.sums import BUILDERS, sum_dag
 from hwgen.verilog.emit import emit
@@ -26,7 +26,7 @@ def test_table_has_the_adders_of_its_dag(builder, mu, table, tmp_path):
     config = CoreConfig(
         kind="lut", act="int3", mu=mu, tables=1, ports=1, table=table, builder=builder
     )
-    verilog, dag = emit(config).verilog, sum_dag(ternary(mu), builder, table == "half")
+    verilog, dag = emit(config).verilog, sum_dag(codebook("ternary", mu), builder, table == "half")
     assert count(read(verilog, "core", tmp_path), "build") == len(dag.sums)
     merged = read(verilog, "core", tmp_path, ("proc", "opt_merge"))
     assert count(merged, "build") == dag.distinct_sums

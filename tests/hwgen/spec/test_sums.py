@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
-from hwgen.spec.codebook import ternary
+from hwgen.spec.codebook import Codebook, Vector, codebook
+from hwgen.spec.fewest_sums import fewest_sums
 from hwgen.spec.sums import BUILDERS, Sum, SumDag, reachable, sum_dag
 
 ADDERS = {
@@ -18,41 +21,43 @@ DEPTH = {
     "chain": [0, 1, 2, 2, 3, 4],
     "naive": [0, 1, 2, 3, 4, 5],
 }
-POINTS = [(builder, mu) for builder in BUILDERS for mu in range(1, 7)]
-IDS = [f"{builder}_mu{mu}" for builder, mu in POINTS]
+SHERRY = {"minimal": (20, 2), "chain": (22, 2), "naive": (32, 2)}
+"""Adders and depth."""
+BOOKS = [codebook("ternary", mu) for mu in range(1, 7)] + [codebook("sherry34", 4)]
+POINTS = [(builder, book) for builder in BUILDERS for book in BOOKS]
+IDS = [f"{builder}_{book.slug}" for builder, book in POINTS]
 
-every_dag = pytest.mark.parametrize(("builder", "mu"), POINTS, ids=IDS)
+every_dag = pytest.mark.parametrize(("builder", "book"), POINTS, ids=IDS)
 every_table = pytest.mark.parametrize("half", [True, False], ids=["half", "full"])
 
 
 @every_dag
-def test_adders_and_depth_of_a_half_table(builder, mu):
-    dag = sum_dag(ternary(mu), builder)
-    assert len(dag.sums) == ADDERS[builder][mu - 1]
-    assert dag.levels == DEPTH[builder][mu - 1]
+def test_adders_and_depth_of_a_half_table(builder, book):
+    dag = sum_dag(book, builder)
+    expected = ADDERS[builder][book.mu - 1], DEPTH[builder][book.mu - 1]
+    assert (len(dag.sums), dag.levels) == (expected if book.holds_all else SHERRY[builder])
 
 
 @pytest.mark.parametrize("mu", range(1, 9))
 def test_minimal_builder_needs_one_adder_per_entry_that_is_no_activation(mu):
-    entries = len(ternary(mu).entries)
-    assert len(sum_dag(ternary(mu), "minimal").sums) == entries - mu
-    assert len(sum_dag(ternary(mu), "minimal", half=False).sums) == 2 * entries - mu
+    entries = len(codebook("ternary", mu).entries)
+    assert len(sum_dag(codebook("ternary", mu), "minimal").sums) == entries - mu
+    assert len(sum_dag(codebook("ternary", mu), "minimal", half=False).sums) == 2 * entries - mu
 
 
 @every_dag
-def test_a_full_table_has_one_more_adder_per_entry(builder, mu):
-    half, full = (sum_dag(ternary(mu), builder, half) for half in (True, False))
+def test_a_full_table_has_one_more_adder_per_entry(builder, book):
+    half, full = (sum_dag(book, builder, half) for half in (True, False))
     assert full.sums[: len(half.sums)] == half.sums
-    assert len(full.sums) - len(half.sums) == len(ternary(mu).entries)
+    assert len(full.sums) - len(half.sums) == len(book.entries)
     assert full.levels <= half.levels + 1
 
 
 @every_table
 @every_dag
-def test_outputs_are_the_dot_products_of_the_entries(builder, mu, half):
-    book = ternary(mu)
+def test_outputs_are_the_dot_products_of_the_entries(builder, book, half):
     dag = sum_dag(book, builder, half)
-    acts = np.random.default_rng(mu).integers(-(1 << 15), 1 << 15, size=(mu, 20))
+    acts = np.random.default_rng(book.mu).integers(-(1 << 15), 1 << 15, size=(book.mu, 20))
     values = evaluate(dag, acts)
     entries = np.array(book.entries)
     wanted = entries if half else np.concatenate([entries, -entries])
@@ -61,8 +66,8 @@ def test_outputs_are_the_dot_products_of_the_entries(builder, mu, half):
 
 @every_table
 @every_dag
-def test_vectors_and_depths_say_what_the_sums_are(builder, mu, half):
-    dag = sum_dag(ternary(mu), builder, half)
+def test_vectors_and_depths_say_what_the_sums_are(builder, book, half):
+    mu, dag = book.mu, sum_dag(book, builder, half)
     weights = evaluate(dag, np.eye(mu, dtype=int))
     assert [dag.vector(r) for r in range(len(weights))] == [tuple(w) for w in weights]
     for position, add in enumerate(dag.sums):
@@ -74,8 +79,8 @@ def test_vectors_and_depths_say_what_the_sums_are(builder, mu, half):
 
 @every_table
 @every_dag
-def test_no_sum_is_dead(builder, mu, half):
-    dag = sum_dag(ternary(mu), builder, half)
+def test_no_sum_is_dead(builder, book, half):
+    dag = sum_dag(book, builder, half)
     assert sorted(reachable(dag)) == list(range(len(dag.sums)))
 
 
@@ -99,10 +104,63 @@ def test_equal_sums_are_shared_whatever_the_order_of_plus():
     assert dag.distinct_sums == 5  # a+b, a-b, b-a, (a+b)+a, -a
 
 
-@pytest.mark.parametrize("mu", range(1, 7))
-def test_a_minimal_table_shares_all_there_is_to_share(mu):
-    dag = sum_dag(ternary(mu), "minimal")
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.slug)
+def test_a_minimal_table_shares_all_there_is_to_share(book):
+    dag = sum_dag(book, "minimal")
     assert dag.distinct_sums == len(dag.sums)
+
+
+def book_of(*entries: Vector) -> Codebook:
+    """A codebook of these entries and their negatives."""
+    return Codebook("some", len(entries[0]), tuple(sorted(entries)), has_zero=False)
+
+
+SIGNS = [(1, *signs) for signs in product((-1, 1), repeat=3)]
+LEAST = {
+    "pairs": (book_of(*SIGNS), 12),  # a0 ± a1, a2 ± a3, and eight entries.
+    "one": (book_of((1, 1, 1, 1)), 3),
+    "a_half_is_an_entry": (book_of((1, 1, 1, 1), (0, 1, 0, 1)), 3),
+    "no_neighbours": (book_of((1, 0, 1, 0), (0, 1, 0, 1)), 2),
+}
+"""Codebooks and the fewest adders, by hand."""
+
+
+@pytest.mark.parametrize(("book", "adders"), LEAST.values(), ids=LEAST)
+def test_the_fewest_adders_by_hand(book, adders):
+    assert fewest_sums(book) == adders
+
+
+@pytest.mark.parametrize("book", [*BOOKS, LEAST["pairs"][0], LEAST["one"][0]])
+def test_the_builder_minimal_reaches_the_bound(book):
+    assert len(sum_dag(book, "minimal").sums) == fewest_sums(book)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_bound_holds_for_codebooks_at_random(seed):
+    rng = np.random.default_rng(seed)
+    every = codebook("ternary", 4).entries
+    chosen = rng.choice(len(every), int(rng.integers(1, 9)), replace=False)
+    book = book_of(*(every[i] for i in chosen))
+    dags = {name: sum_dag(book, name) for name in BUILDERS}
+    assert all(sorted(reachable(dag)) == list(range(len(dag.sums))) for dag in dags.values())
+    assert fewest_sums(book) <= min(len(dag.sums) for dag in dags.values())
+    assert len(dags["minimal"].sums) <= len(dags["naive"].sums)
+
+
+def test_adders_that_cancel_could_be_one_less():
+    """Three differences and sums, from which all entries of sherry34 follow one by one."""
+    wanted = codebook("sherry34", 4).entries
+    there = {(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)}
+    there |= {(0, 1, -1, 0), (0, 1, 1, 0), (0, 0, 1, -1)}
+    while not there.issuperset(wanted):
+        pairs = [(a, b) for a in there for b in there]
+        sums = {
+            tuple(x + s * y for x, y in zip(a, b, strict=True)) for a, b in pairs for s in (1, -1)
+        }
+        found = (sums & {*wanted}) - there
+        assert found
+        there |= found
+    assert len(there) - 4 == fewest_sums(codebook("sherry34", 4)) - 1
 
 
 def evaluate(dag: SumDag, acts: np.ndarray) -> list[np.ndarray]:

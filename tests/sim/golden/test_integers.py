@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim.golden import codebooks
 from sim.golden import integers as golden
 
 SHAPES = {  # T, M, N
@@ -296,11 +297,15 @@ def test_pack_trits_refuses():
     )
 
 
-def test_golden_imports_numpy_only():
+@pytest.mark.parametrize("module", [golden, codebooks], ids=["integers", "codebooks"])
+def test_golden_imports_numpy_and_golden_only(module):
     found = set()
-    for node in ast.walk(ast.parse(Path(golden.__file__).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").partition(".")[0])
-    assert found - set(sys.stdlib_module_names) == {"numpy"}
+            found.add(node.module or "")
+    assert {name.partition(".")[0] for name in found - {"sim.golden"}} <= {
+        "numpy",
+        *sys.stdlib_module_names,
+    }

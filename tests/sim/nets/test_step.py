@@ -18,12 +18,14 @@ from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError, open_checkpoint
 from sim.checkpoints.architecture import ROLES, Architecture
 from sim.golden import fixed as golden_fixed
+from sim.golden.codebooks import GroupError
 from sim.nets.step import checkpoint_layers, golden_step, quantised, random_layers
 from sim.verilated.runner import CoreModel
-from sim.workload.layers import run_rtl
+from sim.workload.layers import Linear, Plan, run_golden, run_rtl
 from tests.support.cases import CASES
 from tests.support.checkpoint_files import SHAPES, ternary, write_tq
 
+TERNARY = CoreConfig(kind="lut", tables=2, ports=2)
 SIZES = Architecture(hidden=24, ffn=40, heads=6, kv_heads=2, head_dim=4, layers=3)
 FLOATS = (
     "lut_fp16_fixed",
@@ -41,7 +43,7 @@ def norm(x):
 
 def test_a_step_is_that_of_the_decoder_block_written_out():
     """Vectors instead of arrays of tokens; real products of the integers that golden was given."""
-    layer = random_layers(SIZES, seed=5)
+    layer = random_layers(SIZES, 5, TERNARY)
     core = CoreConfig(kind="lut", tables=3, ports=2)
     pieces = list(golden_step(SIZES, layer, System(core), seed=5))
     assert [piece.linear.name for piece in pieces] == [
@@ -72,13 +74,13 @@ def test_a_step_is_that_of_the_decoder_block_written_out():
 
 
 def test_random_weights_depend_on_their_seed_and_place_alone():
-    one, other = random_layers(SIZES, 1), random_layers(SIZES, 2)
+    one, other = random_layers(SIZES, 1, TERNARY), random_layers(SIZES, 2, TERNARY)
     first = one(0, "q").weights
     one(2, "down")
     np.testing.assert_array_equal(first, one(0, "q").weights)
     for different in (one(1, "q"), one(0, "o"), other(0, "q")):
         assert (first != different.weights).any()
-    large = random_layers(Architecture(1024, 1024, 1, 1, 1024, 1), 0)(0, "q").weights
+    large = random_layers(Architecture(1024, 1024, 1, 1, 1024, 1), 0, TERNARY)(0, "q").weights
     shares = [float((large == value).mean()) for value in (-1, 0, 1)]
     # 1,048,576 draws: five standard deviations of a share are below 0.0025.
     assert shares == pytest.approx([74 / 256, 108 / 256, 74 / 256], abs=0.0025)
@@ -100,7 +102,7 @@ def test_cores_of_floating_point_run_a_step(name):
     config = CASES[name]
     emitted = emit(config)
     model = CoreModel(emitted.verilog, emitted.manifest)
-    pieces = list(golden_step(SIZES, random_layers(SIZES, 1), System(config, 2), 1))
+    pieces = list(golden_step(SIZES, random_layers(SIZES, 1, config), System(config, 2), 1))
     assert len(pieces) == 21
     for piece in pieces:
         assert golden_fixed.decode(piece.acts, config.act).any()
@@ -108,6 +110,34 @@ def test_cores_of_floating_point_run_a_step(name):
         for got, wanted in zip(result.products, piece.expected, strict=True):
             np.testing.assert_array_equal(got, wanted)
         assert result.cycles == piece.plan.cycles(1).total
+
+
+@pytest.mark.verilator
+def test_random_weights_are_those_of_the_codebook():
+    """Layers of 24 and 40 inputs on a core that takes 23, of which whole groups are 20."""
+    fields = {"codebook": "sherry34", "mu": 4, "tables": 3, "ports": 5, "max_in_features": 23}
+    config = CoreConfig(kind="lut", **fields)
+    emitted = emit(config)
+    model = CoreModel(emitted.verilog, emitted.manifest)
+    for piece in golden_step(SIZES, random_layers(SIZES, 1, config), System(config, 2), 1):
+        groups = piece.linear.weights.reshape(-1, 4)
+        assert ((groups == 0).sum(axis=1) == 1).all()
+        assert {part.columns.start % 20 for parts in piece.plan.parts for part in parts} == {0}
+        result = run_rtl(model, piece.plan, piece.acts, piece.linear)
+        for got, wanted in zip(result.products, piece.expected, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_fault_of_a_layer_names_its_own_row_and_column():
+    fields = {"codebook": "sherry34", "mu": 4, "tables": 1, "ports": 2, "max_in_features": 8}
+    config = CoreConfig(kind="lut", max_out_features=2, **fields)
+    weights = np.tile([1, 1, 0, -1], (6, 5)).astype(np.int8)
+    weights[5, 14] = -1  # In the third of six blocks of rows, the second of three of columns.
+    linear = Linear("some", weights)
+    with pytest.raises(GroupError) as caught:
+        run_golden(Plan(System(config), linear.shape), np.ones((1, 20), np.int8), linear)
+    assert str(caught.value).startswith("some: weights must be groups of 4")
+    assert str(caught.value).endswith("found [1, 1, -1, -1] at row 5, column 12")
 
 
 @pytest.fixture

@@ -59,6 +59,18 @@ def test_tile_order_follows_the_loop_nest(rows, columns, reuse):
     assert beats.tile_order(groups, tables, ports, reuse, -7).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("weights", "mu", "bits", "codebook", "beat"),
+    [
+        ([0, 1, 0, 1], 2, 4, "ternary", 0x444400),
+        ([-1, 0, 1, 1], 4, 5, "sherry34", 0b11000),  # t = -23, and that of entry 8 is 23.
+    ],
+)
+def test_keys_are_padded_with_zero_groups_or_with_key_0(weights, mu, bits, codebook, beat):
+    packed = beats.pack_keys(np.array([weights]), mu, 3, 2, 1, bits, codebook)
+    assert [int.from_bytes(row.tobytes(), "little") for row in packed] == [beat]
+
+
 def test_activations_are_padded_with_zeros():
     packed = beats.pack_acts(np.array([[1, -1, 2], [3, 4, 5]]), tile_n=2, bits=8)
     assert packed[:, :2].tolist() == [[1, 255], [2, 0], [3, 4], [5, 0]]

@@ -130,7 +130,7 @@ def signed_zero_groups(config: CoreConfig, packed: Packed) -> Packed:
     """The same beats, but that the key of each group of zeros says that it is negative."""
     bits, count = config.weight_bits, config.tables * config.ports
     keys = unpack_fields(packed.keys, bits, count) & ((1 << bits) - 1)
-    zero = (3**config.mu - 1) // 2
+    zero = config.book.zero_index
     keys[keys == zero] |= 1 << (bits - 1)
     return replace(packed, keys=pack_fields(keys, bits))
 

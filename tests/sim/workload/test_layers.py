@@ -32,7 +32,10 @@ def random_pair(kind: str, number: int) -> tuple[Plan, np.ndarray, Linear]:
     rng = np.random.default_rng([number, len(kind)])
     config = BY_KIND[kind][int(rng.integers(len(BY_KIND[kind])))]
     cores, segments = int(rng.integers(1, 4)), int(rng.integers(1, 4))
-    features = segments * int(rng.integers(1, 40))
+    width = int(rng.integers(1, 40))
+    if not config.book.holds_all:  # Scales change between groups.
+        width += -width % config.mu
+    features = segments * width
     outs = int(rng.integers(1, 60))
     wide = config.model_copy(update={"max_in_features": features, "max_out_features": outs})
     (work,) = random_work(wide, rng, [(int(rng.integers(1, 4)), features, outs)])
