@@ -1,0 +1,166 @@
+"""The pictures of the documentation: drawn by one command, each with a record of what it shows.
+
+``python -m scripts.pictures`` draws them all into docs/pictures. A picture is current as long as
+the data that it draws are those of its record: pixels may differ between machines, data may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from costmodel import explore
+from costmodel.explore.plots import picture
+from hwgen.cli import app
+from hwgen.flow.simulate.closed import draw, simulate
+from hwgen.flow.sweep.results import Sweep
+from hwgen.flow.sweep.run import sweep
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "pictures"
+RECORD = FOLDER / "inputs.json"
+SWEEP = "examples/bitnet-2b4t.yaml"
+MODEL, SYSTEM = "bitnet-2b4t", "examples/four-cores.yaml"
+STREAM = {"prefill": 64, "clock_ns": 1.5, "bandwidth": "400 GB/s"}
+DIGITS = 6
+"""Digits of a number that count: beyond them, machines may differ."""
+
+
+class Pictures:
+    """What each picture shows, and how to draw it. ``folder``: for results on the way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def swept(self) -> Sweep:
+        """The sweep that `make run` does."""
+        return sweep(ROOT / SWEEP, self.folder / "sweep")
+
+    @cached_property
+    def simulated(self) -> Any:
+        """Whole passes of a model on four cores that share a limited bandwidth."""
+        return simulate(MODEL, ROOT / SYSTEM, **STREAM)
+
+    @cached_property
+    def validated(self) -> list[Any]:
+        """Predicted and synthesised cores of every technology with records."""
+        from costmodel.catalog import FAMILIES
+        from hwgen.flow.calibrate import fpga_samples, validate
+
+        done = run_json("validate")
+        names = [result["technology"] for result in done]
+        return [
+            (fpga_samples if name in FAMILIES else validate).validate(name, 0) for name in names
+        ]
+
+    @property
+    def inputs(self) -> dict[str, Callable[[], Any]]:
+        """What each picture shows, as plain data."""
+        return {
+            "pareto.png": lambda: self._points(["kind", "mu", "front"]),
+            "report.png": lambda: [self._points([]), self.swept.front, _page()],
+            "cycles.png": lambda: self.simulated.as_json(),
+            "validation.png": lambda: [
+                [result.technology, one.quantity, one.cores]
+                for result in self.validated
+                for one in result.judgements
+                if one.model == "hwgen"
+            ],
+        }
+
+    def _points(self, columns: list[str]) -> pd.DataFrame:
+        asked = self.swept.question
+        names = [asked.column(one.quantity) for one in asked.config.objectives]
+        return self.swept.drawn[[*names, *columns]]
+
+    def draw(self, name: str, path: Path) -> None:
+        """Draw one picture; SystemExit where a program is missing."""
+        if name == "pareto.png":
+            shutil.copyfile(self.swept.folder / "pareto.png", path)
+        elif name == "cycles.png":
+            draw(self.simulated, path)
+        elif name == "validation.png":
+            from hwgen.flow.calibrate.validate import figure_of
+
+            path.write_bytes(picture(figure_of(self.validated), "png"))
+        else:
+            _photograph(self.swept.folder / "report.html", path)
+
+
+def run_json(command: str) -> Any:
+    """What a command without arguments prints as JSON."""
+    from typer.testing import CliRunner
+
+    return json.loads(CliRunner().invoke(app, [command, "--json"], catch_exceptions=False).stdout)
+
+
+def _page() -> list[str]:
+    """What the page of a sweep is made of, apart from its data."""
+    files = sorted(Path(explore.__file__).parent.glob("report_page.*"))
+    return [path.read_text(encoding="utf-8") for path in files]
+
+
+def _photograph(page: Path, path: Path) -> None:
+    """The top of a page of results, in a browser."""
+    program = shutil.which("chromium")
+    if program is None:
+        sys.exit(f"{path.name}: chromium is missing: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        # Containers have no sandbox to offer; the page is our own.
+        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1366, "height": 900})
+        tab.goto(page.as_uri())
+        tab.wait_for_timeout(1500)
+        tab.screenshot(path=path)
+        browser.close()
+
+
+def digest(content: Any) -> str:
+    """A hash of plain data and tables, whose numbers count to `DIGITS` digits."""
+    text = json.dumps(_plain(content), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):
+        return {str(name): _plain(column.tolist()) for name, column in value.items()}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return f"{value:.{DIGITS}g}"
+    return value if isinstance(value, str | int | bool | None) else str(value)
+
+
+def file_digest(path: Path) -> str:
+    """A hash of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Draw all pictures, and write their record."""
+    record = {}
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Pictures(Path(folder))
+        for name, inputs in pictures.inputs.items():
+            pictures.draw(name, FOLDER / name)
+            record[name] = {"inputs": digest(inputs()), "picture": file_digest(FOLDER / name)}
+            print(FOLDER.relative_to(ROOT) / name)
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
