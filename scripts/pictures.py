@@ -19,18 +19,16 @@ from typing import Any
 import pandas as pd
 
 from costmodel import explore
-from costmodel.explore.plots import picture
-from hwgen.cli import app
-from hwgen.flow.simulate.closed import draw, simulate
-from hwgen.flow.sweep.results import Sweep
-from hwgen.flow.sweep.run import sweep
+from scripts.blocks.running import run, run_json
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 RECORD = FOLDER / "inputs.json"
-SWEEP = "examples/bitnet-2b4t.yaml"
-MODEL, SYSTEM = "bitnet-2b4t", "examples/four-cores.yaml"
-STREAM = {"prefill": 64, "clock_ns": 1.5, "bandwidth": "400 GB/s"}
+SWEEP = ROOT / "examples" / "bitnet-2b4t.yaml"
+SIMULATE = (
+    *("simulate", "bitnet-2b4t", ROOT / "examples" / "four-cores.yaml"),
+    *("--prefill", 64, "--clock-ns", 1.5, "--bandwidth", "400 GB/s"),
+)
 DIGITS = 6
 """Digits of a number that count: beyond them, machines may differ."""
 
@@ -42,66 +40,38 @@ class Pictures:
         self.folder = folder
 
     @cached_property
-    def swept(self) -> Sweep:
-        """The sweep that `make run` does."""
-        return sweep(ROOT / SWEEP, self.folder / "sweep")
-
-    @cached_property
-    def simulated(self) -> Any:
-        """Whole passes of a model on four cores that share a limited bandwidth."""
-        return simulate(MODEL, ROOT / SYSTEM, **STREAM)
-
-    @cached_property
-    def validated(self) -> list[Any]:
-        """Predicted and synthesised cores of every technology with records."""
-        from costmodel.catalog import FAMILIES
-        from hwgen.flow.calibrate import fpga_samples, validate
-
-        done = run_json("validate")
-        names = [result["technology"] for result in done]
-        return [
-            (fpga_samples if name in FAMILIES else validate).validate(name, 0) for name in names
-        ]
+    def swept(self) -> Path:
+        """The results of the sweep that `make run` does."""
+        run("sweep", SWEEP, "--out", self.folder / "sweep")
+        return self.folder / "sweep"
 
     @property
     def inputs(self) -> dict[str, Callable[[], Any]]:
-        """What each picture shows, as plain data."""
+        """What each picture shows, as plain data, by its file's name."""
         return {
-            "pareto.png": lambda: self._points(["kind", "mu", "front"]),
-            "report.png": lambda: [self._points([]), self.swept.front, _page()],
-            "cycles.png": lambda: self.simulated.as_json(),
-            "validation.png": lambda: [
-                [result.technology, one.quantity, one.cores]
-                for result in self.validated
-                for one in result.judgements
-                if one.model == "hwgen"
-            ],
+            "pareto.png": self._points,
+            "report.png": lambda: [self._points(), self._table("front.parquet"), _page()],
+            "cycles.png": lambda: run_json(*SIMULATE),
+            "validation.png": lambda: run_json("validate"),
         }
 
-    def _points(self, columns: list[str]) -> pd.DataFrame:
-        asked = self.swept.question
-        names = [asked.column(one.quantity) for one in asked.config.objectives]
-        return self.swept.drawn[[*names, *columns]]
+    def _table(self, name: str) -> pd.DataFrame:
+        return pd.read_parquet(self.swept / name)
+
+    def _points(self) -> pd.DataFrame:
+        return self._table("results.parquet")[
+            ["kind", "mu", "area_ge", "cycles_per_token", "front"]
+        ]
 
     def draw(self, name: str, path: Path) -> None:
         """Draw one picture; SystemExit where a program is missing."""
-        if name == "pareto.png":
-            shutil.copyfile(self.swept.folder / "pareto.png", path)
-        elif name == "cycles.png":
-            draw(self.simulated, path)
-        elif name == "validation.png":
-            from hwgen.flow.calibrate.validate import figure_of
-
-            path.write_bytes(picture(figure_of(self.validated), "png"))
-        else:
-            _photograph(self.swept.folder / "report.html", path)
-
-
-def run_json(command: str) -> Any:
-    """What a command without arguments prints as JSON."""
-    from typer.testing import CliRunner
-
-    return json.loads(CliRunner().invoke(app, [command, "--json"], catch_exceptions=False).stdout)
+        drawers: dict[str, Callable[[], object]] = {
+            "pareto.png": lambda: shutil.copyfile(self.swept / "pareto.png", path),
+            "report.png": lambda: _photograph(self.swept / "report.html", path),
+            "cycles.png": lambda: run(*SIMULATE, "--figure", path),
+            "validation.png": lambda: run("validate", "--figure", path),
+        }
+        drawers[name]()
 
 
 def _page() -> list[str]:
@@ -142,7 +112,7 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, float):
         return f"{value:.{DIGITS}g}"
-    return value if isinstance(value, str | int | bool | None) else str(value)
+    return value
 
 
 def file_digest(path: Path) -> str:

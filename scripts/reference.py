@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from scripts.blocks import commands, files, numbers, schemas, technologies
+from scripts.blocks import commands, compared, files, numbers, schemas, technologies
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "notebooks/README.md")
@@ -26,6 +26,7 @@ BLOCKS: dict[str, Callable[..., Iterable[str]]] = {
     "accuracy-line": technologies.accuracy_line,
     "columns": files.columns,
     "commands": commands.commands,
+    "comparison": compared.comparison,
     "examples": files.examples,
     "extras": files.extras,
     "float-formats": numbers.float_formats,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -13,13 +14,9 @@ from typing import Any
 import pandas as pd
 
 from costmodel.explore.plots import label_of
-from hwgen.flow.sweep.cores import core_keys
-from hwgen.flow.sweep.results import FILES
-from hwgen.flow.sweep.run import sweep
-from hwgen.space.sweep_file import ENERGIES, MORE_IS_BETTER, QUANTITIES, TIMED
+from hwgen.space.sweep_file import QUANTITIES
 from hwgen.spec.config import CoreConfig
-from hwgen.spec.structure import COMPONENTS
-from hwgen.verilog.emit import emit
+from scripts.blocks.running import refusal, run, run_json
 from scripts.blocks.table import code, table
 from sim.workload.zoo import FOLDER, load_model
 
@@ -81,12 +78,15 @@ objectives: [area, latency_ms, energy_fj_per_token]
 
 def manifest() -> Iterator[str]:
     """A row for each key of manifest.json; KeyError for one without an explanation."""
-    core = CoreConfig(kind="lut", mu=2, tables=2, ports=2, name="core")
-    rows = [(code(key), MANIFEST[key]) for key in _keys(emit(core).manifest, "")]
-    yield from table(("key", "meaning"), rows)
+    with TemporaryDirectory() as folder:
+        core = Path(folder) / "core.yaml"
+        core.write_text("kind: lut\nmu: 2\ntables: 2\nports: 2\n")
+        run("generate", core, "--out", folder)
+        content = json.loads((Path(folder) / "manifest.json").read_text())
+    yield from table(("key", "meaning"), ((code(key), MANIFEST[key]) for key in _keys(content)))
 
 
-def _keys(content: dict[str, Any], prefix: str) -> Iterator[str]:
+def _keys(content: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in content.items():
         path = f"{prefix}{key}"
         yield path
@@ -101,38 +101,69 @@ def _keys(content: dict[str, Any], prefix: str) -> Iterator[str]:
 
 def sweep_files() -> Iterator[str]:
     """Files of a sweep's folder; KeyError for one without an explanation."""
-    yield from table(("file", "holds"), ((code(name), SWEEP_FILES[name]) for name in FILES))
+    with TemporaryDirectory() as folder:
+        names = _tiny_sweep(Path(folder))["files"]
+    yield from table(("file", "holds"), ((code(name), SWEEP_FILES[name]) for name in names))
+
+
+def _tiny_sweep(folder: Path) -> Any:
+    """What a small sweep with every quantity prints; its results are in ``folder / out``."""
+    path = folder / "tiny.yaml"
+    path.write_text(SWEEP)
+    return run_json("sweep", path, "--out", folder / "out")
 
 
 def quantities() -> Iterator[str]:
     """What sweeps compute of a point, and what it needs."""
-    rows = []
-    for name in QUANTITIES:
-        needs = "a clock" if name in TIMED else "a clock and energies" if name in ENERGIES else ""
-        if name == "energy_fj_per_token":
-            needs += ", and priced memory"
-        better = "more" if name in MORE_IS_BETTER else ""
-        label = "area of all cores, in the technology's unit" if name == "area" else label_of(name)
-        rows.append((code(name), label, needs, better))
+    with TemporaryDirectory() as folder:
+        rows = [_quantity(name, Path(folder) / "sweep.yaml") for name in QUANTITIES]
     yield from table(("quantity", "meaning", "needs", "better is"), rows)
+
+
+def _quantity(name: str, path: Path) -> tuple[str, str, str, str]:
+    """A row: what a quantity needs is found by asking for it without that."""
+
+    def refused(**given: Any) -> str:
+        layers = [{"name": "a", "in_features": 8, "out_features": 8}]
+        content = {
+            "workload": {"name": "tiny", "layers": layers},
+            "core": {"kind": "lut", "tables": [1, 2], "ports": 2},
+            **given,
+        }
+        path.write_text(json.dumps(content))
+        return refusal("sweep", path, "--dry-run")
+
+    more = "is better" in refused(objectives=["area", name])
+    other = "area" if name == "cycles_per_token" else "cycles_per_token"
+    objectives = [other, {"maximise": name} if more else name]
+    priced = {stream: {"fj_per_bit": 1} for stream in ("acts", "keys", "sums")}
+    memory = bool(refused(technology="asap7", objectives=objectives))
+    given = {"memory": priced} if memory else {}
+    assert not refused(technology="asap7", objectives=objectives, **given)
+    needs = "a clock" if refused(technology="generic", objectives=objectives, **given) else ""
+    needs += " and energies" if re.search("energy|power", name) else ""
+    needs += ", and priced memory" if memory else ""
+    label = "area of all cores, in the technology's unit" if name == "area" else label_of(name)
+    return code(name), label, needs, "more" if more else ""
 
 
 def columns() -> Iterator[str]:
     """Columns of a sweep's front, in order, but those that are keys of a core's file."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "tiny.yaml"
-        path.write_text(SWEEP)
-        sweep(path, Path(folder) / "out")
+        _tiny_sweep(Path(folder))
         found = pd.read_parquet(Path(folder) / "out" / "front.parquet")
-    own = {*core_keys(found).values(), "technology"}
-    rows = ((code(name), _column(name)) for name in found.columns if name not in own)
+    own = {*CoreConfig.model_fields, "technology"}
+    rows = (
+        (code(name), _column(name))
+        for name in found.columns
+        if name not in own and not name.startswith("pipeline_")
+    )
     yield from table(("column", "meaning"), rows)
 
 
 def _column(name: str) -> str:
-    for component in COMPONENTS:
-        if name.startswith(f"area_{component}_"):
-            return f"area of the component `{component}`"
+    if found := re.fullmatch(r"area_(\w+)_(?:ge|um2)", name):
+        return f"area of the component `{found[1]}`"
     return COLUMNS.get(name) or label_of(name)
 
 

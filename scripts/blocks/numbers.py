@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.number import FLOATS, FloatFormat
 from hwgen.spec.structure import structure
+from scripts.blocks.running import run, run_json
 from scripts.blocks.table import code, table
-from sim.workload.cycles import Run, total_cycles
 
 MOST_MU = 6
 
@@ -86,14 +89,26 @@ def table_levels() -> Iterator[str]:
 
 def short_block() -> Iterator[str]:
     """A layer whose last block is shorter than R, and what it takes."""
-    fields = {"kind": "signflip", "act": "fp16", "arith": "float"}
-    fields |= {"tables": 5, "ports": 1, "reuse": 4, "pipeline": {"fp_add": 2}}
-    spec = structure(CoreConfig.model_validate(fields))
-    run = Run(1, 60, 5)
-    total = total_cycles(spec, [run])
+    with TemporaryDirectory() as folder:
+        core = Path(folder) / "core.yaml"
+        core.write_text("\n".join(SHORT) + "\n")
+        cycles = run_json("estimate", core, "--layer", "1,60,5")["cycles"]
+        run("generate", core, "--out", folder)
+        latency = json.loads((Path(folder) / "manifest.json").read_text())["latency"]
     yield (
-        f"For `kind: signflip`, `act: fp16`, `arith: float`, `tables: 5`, `ports: 1`, `reuse: 4` "
-        f"and `pipeline: {{fp_add: 2}}`, whose latency is {spec.latency}, the layer T, N, M = "
-        f"1, 60, 5 takes {total} cycles, not the {12 * 5 + spec.latency} that one cycle per tile "
-        "would take."
+        f"A core with {', '.join(code(line) for line in SHORT)} has a latency of {latency} cycles. "
+        f"The layer T, N, M = 1, 60, 5 takes {cycles} cycles on it, not the {12 * 5 + latency} "
+        "that one cycle per tile would take."
     )
+
+
+SHORT = (
+    "kind: signflip",
+    "act: fp16",
+    "arith: float",
+    "tables: 5",
+    "ports: 1",
+    "reuse: 4",
+    "pipeline: {fp_add: 2}",
+)
+"""A core with R = 3."""

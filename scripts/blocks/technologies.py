@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner
-
 from costmodel.catalog import FAMILIES, PACKAGED, load_family
 from costmodel.cells.corrections import GROUPS
-from costmodel.synth.libraries import find_library
-from hwgen.base.errors import ConfigError
-from hwgen.cli import app
 from hwgen.spec.primitive import KINDS
+from scripts.blocks.running import refusal, run, run_json
 from scripts.blocks.table import code, table
 
 CORE = "kind: lut\nmu: 2\ntables: 2\nports: 2\nmax_in_features: 64\nmax_out_features: 64\n"
@@ -38,21 +33,15 @@ def _tried(name: str) -> Iterator[str]:
         core, sweep = Path(folder) / "core.yaml", Path(folder) / "sweep.yaml"
         core.write_text(CORE)
         sweep.write_text(SWEEP.format(name=name))
-        done, text = _run("estimate", str(core), "--tech", name, "--json")
-        found: dict[str, Any] = json.loads(text) if done else {}
-        yield _unit(found) if done else NO
+        found = run_json("estimate", core, "--tech", name)
+        yield _unit(found)
         yield YES if found.get("clock_ns") or found.get("fmax_mhz") else NO
         yield YES if found.get("energy_fj_per_tile") else NO
-        yield YES if _run("sweep", str(sweep), "--dry-run")[0] else NO
-    yield _synthesis(name)
+        yield NO if refusal("sweep", sweep, "--dry-run") else YES
+        missing = "should have Liberty files" in refusal("synth", core, "--tech", name)
+        yield "with its Liberty files" if missing else YES
     placed = name in FAMILIES and load_family(name).device is not None
     yield f"nextpnr, to calibrate `{name}`" if placed else NO
-
-
-def _run(*arguments: str) -> tuple[bool, str]:
-    """Whether a command succeeds, and what it prints."""
-    done = CliRunner().invoke(app, list(arguments))
-    return done.exit_code == 0, done.stdout
 
 
 def _unit(found: dict[str, Any]) -> str:
@@ -61,30 +50,16 @@ def _unit(found: dict[str, Any]) -> str:
     return {"um2": "µm²", "ge": "gate equivalents"}[found["area_unit"]]
 
 
-def _synthesis(name: str) -> str:
-    if name in FAMILIES:
-        return YES
-    try:
-        find_library(name)
-    except ConfigError:
-        return "with its Liberty files"
-    return YES
-
-
 def accuracy() -> Iterator[str]:
     """The table of errors, as `hwgen validate --markdown` prints it."""
-    done, text = _run("validate", "--markdown")
-    assert done, text
-    yield from text.splitlines()
+    yield from run("validate", "--markdown").splitlines()
 
 
 def accuracy_line() -> Iterator[str]:
     """Mean and largest errors inside the training range, over all technologies, in a sentence."""
-    done, text = _run("validate", "--json")
-    assert done, text
     judged = [
         (one["quantity"], errors)
-        for result in json.loads(text)
+        for result in run_json("validate")
         for one in result["judgements"]
         if one["model"] == "hwgen"
         for errors in one["errors"]
