@@ -46,7 +46,7 @@ def commands() -> list[tuple[Path, str]]:
 
 @pytest.fixture
 def sweep(tmp_path):
-    (block,) = re.findall(r"```yaml\n(workload: .*?)```", SWEEPS, re.DOTALL)
+    (block,) = re.findall(r"```yaml\n(workload:\n  name: .*?)```", SWEEPS, re.DOTALL)
     path = tmp_path / "sweep.yaml"
     path.write_text(block)
     return load_sweep(path)

@@ -81,10 +81,10 @@ def table_levels() -> Iterator[str]:
                 structure(CoreConfig.model_validate(core | {"mu": mu})).build.dag.levels
                 for mu in range(1, MOST_MU + 1)
             ]
-            where = "full table of integers" if full else "all other tables"
+            where = "full, of integers" if full else "half, or of floating-point numbers"
             rows.append((code(builder), where, *levels))
     mus = [f"µ = {mu}" for mu in range(1, MOST_MU + 1)]
-    yield from table(("`builder`", "of", *mus), rows)
+    yield from table(("`builder`", "tables", *mus), rows)
 
 
 def short_block() -> Iterator[str]:

@@ -63,7 +63,7 @@ def _of_a_sweep(row: Row, core: dict[str, str]) -> Row:
     text = row.text or core.get(row.key.removeprefix("core."), "")
     default = row.default
     if row.key == "objectives":
-        default = "`[area, cycles_per_token]`"
+        default = "`area`, `cycles_per_token`"
     return Row(row.key, AXES.get(row.kinds, row.kinds), default, text)
 
 
