@@ -1,5 +1,6 @@
 # make run    explore the design space of BitNet b1.58 2B4T and print the best cores
 # make test   lint, then the whole test suite (ten minutes on two processors)
+# make docs   the documentation as a site, in build/site; make reference pictures: what is made for it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,6 +10,7 @@ JOBS ?= 2
 .DELETE_ON_ERROR:
 .PHONY: run test test-long lint bench calibrate validate train clean preflight
 .PHONY: train-lm train-lm-ternary train-lm-float
+.PHONY: docs reference pictures comparison
 
 run: preflight $(VENV)/.installed
 	@$(BIN)/hwgen sweep examples/bitnet-2b4t.yaml
@@ -32,6 +34,22 @@ calibrate: preflight $(VENV)/.installed-test
 
 validate: preflight $(VENV)/.installed-test
 	@$(BIN)/hwgen validate --recompute 54
+
+docs: preflight $(VENV)/.installed-docs
+	@$(BIN)/zensical build --strict
+	@echo build/site/index.html
+
+# Tables that are made from the code, in all pages.
+reference: preflight $(VENV)/.installed-docs
+	@$(BIN)/python -m scripts.reference
+
+pictures: preflight $(VENV)/.installed-docs
+	@$(BIN)/python -m scripts.pictures
+
+# Synthesis in all technologies whose Liberty files are there: a quarter of an hour.
+comparison: preflight $(VENV)/.installed-docs
+	@$(BIN)/python -m scripts.comparison
+	@$(BIN)/python -m scripts.reference
 
 train: preflight $(VENV)/.installed-train
 	@$(BIN)/python examples/digits/train.py
@@ -63,6 +81,10 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	@$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	@$(PIP) --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-train: pyproject.toml | $(VENV)/bin/python
 	@$(PIP) --editable '.[train]'
 	@touch $@
@@ -73,4 +95,4 @@ $(VENV)/.installed-train-lm: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) results build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) results build .cache .pytest_cache .mypy_cache .ruff_cache

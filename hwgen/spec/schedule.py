@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 LOOPS = ("token", "block", "n-tile", "tile")
 """The loop nest of a run, outermost first."""
-FORMULAS = {
+INDEX_FORMULAS = {
     "order": ", ".join(LOOPS),
     "input": "in_tile * tile_n + position",
     "output": "(block * reuse + tile) * ports + port",
-    "cycles": "tokens * sum over blocks b of ((in_tiles - 1) * max(tiles_b, R) + tiles_b)"
-    " + latency",
 }
+CYCLES_FORMULA = (
+    "tokens * sum over blocks b of ((in_tiles - 1) * max(tiles_b, R) + tiles_b) + latency"
+)
 """The formulas of this module as text, for manifests and headers."""
 
 

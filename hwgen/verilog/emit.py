@@ -17,7 +17,7 @@ from hwgen.base.errors import ConfigError
 from hwgen.rtl.base import Emission
 from hwgen.rtl.core import Core
 from hwgen.spec.config import CoreConfig
-from hwgen.spec.schedule import FORMULAS
+from hwgen.spec.schedule import CYCLES_FORMULA, INDEX_FORMULAS
 from hwgen.spec.structure import Structure, structure
 from hwgen.spec.units import TOKEN_BITS, FetchSpec
 from hwgen.verilog.printer import print_verilog
@@ -71,7 +71,8 @@ def emit(config: CoreConfig) -> Emitted:
         "ports": _ports(spec, widths),
         "latency": spec.latency,
         "accumulator_latency": spec.accumulator_latency,
-        **FORMULAS,
+        "cycles": CYCLES_FORMULA,
+        "schedule": INDEX_FORMULAS,
         "tile": {"n": config.tile_n, "m": config.tile_m},
         "keys": _keys(spec),
         "modules": [

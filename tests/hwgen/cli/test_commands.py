@@ -56,7 +56,7 @@ def test_estimate_json(hwgen_cli):
 def test_a_codebook_from_file_to_verilog(hwgen_cli):
     """13 inputs: three groups and one weight of a fourth."""
     Path("core.yaml").write_text("kind: lut\ncodebook: sherry34\nmu: 4\ntables: 2\nports: 2\n")
-    outcome = hwgen_cli("verify", "core.yaml", "--layer", "random:3,13,7", "--json")
+    outcome = hwgen_cli("verify", "core.yaml", "--layer", "3,13,7", "--json")
     assert (outcome.code, json.loads(outcome.out)["match"]) == (0, True)
     assert hwgen_cli("generate", "core.yaml").code == 0
     keys = json.loads(Path("rtl_out/core/manifest.json").read_text())["keys"]

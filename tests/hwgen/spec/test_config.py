@@ -505,7 +505,7 @@ FLOAT_LIMITS = {
     "fp8_e4m3": ({"fp8_e4m3", "fp16", "bf16", "fp32"}, (5, 18)),
     "fp8_e5m2": ({"fp8_e5m2", "fp16", "bf16", "fp32"}, (4, 32)),
 }
-"""Legal sum_format, least and most fixed_bits, as the README's table says."""
+"""Legal sum_format, least and most fixed_bits, as the documentation's table says."""
 
 
 @pytest.mark.parametrize("act", FLOAT_LIMITS)
@@ -525,4 +525,4 @@ def test_what_floating_point_activations_allow(act):
     widths = [bits for bits in range(200) if legal(arith="fixed", fixed_bits=bits)]
     assert widths == list(range(ends[0], ends[1] + 1))
     row = f"| {act} | {', '.join(f for f in FLOATS if f in formats)} | {ends[0]} … {ends[1]}"
-    assert row in (ROOT / "README.md").read_text()
+    assert row in (ROOT / "docs/explanation/arithmetic.md").read_text()
