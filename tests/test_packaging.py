@@ -28,7 +28,7 @@ here = pathlib.Path(gates.__file__).parents[3]
 assert here == pathlib.Path(sys.argv[1]), here
 for target in all_targets():
     assert target.calibrated and target.recorded, target.name
-    estimate(pathlib.Path("core.yaml"), target.name).as_json()
+    estimate(pathlib.Path("core.yaml"), target.name).to_dict()
 assert load_samples().cores
 assert all(load_model(name).ternary_weights for name in model_names())
 assert gates.digits_work(CoreConfig(kind="lut", mu=2, tables=4, ports=4)).weights.any()

@@ -37,7 +37,7 @@ class Judgement:
     cores: pd.DataFrame
     """Columns name, group, predicted_<quantity>, synthesised_<quantity>."""
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "quantity": self.quantity,
             "model": self.model,

@@ -76,7 +76,7 @@ class CellReport(Report):
             return None
         return self.clock_ns - self.flat.delay_ns
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         area, flat = f"area_{self.unit}", self.flat
         return {
             "core": self.core.name,

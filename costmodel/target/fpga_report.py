@@ -58,7 +58,7 @@ class FpgaReport(Report):
             + (f"; {self.why}" if self.why else "")
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         counts = (*COUNTED, "lutram", "dsp")
         return {
             "core": self.core.name,

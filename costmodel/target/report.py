@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from hwgen.base.record import Record
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import Structure
 
@@ -24,12 +25,13 @@ BY_MODULE = (
 
 
 @dataclass(frozen=True)
-class Report(ABC):
+class Report(Record):
     """One core in the cells of a technology.
 
     note: what the numbers mean, and why there is no estimate if there is none.
     """
 
+    drawn_in = "synth"
     core: CoreConfig
     technology: str
 
@@ -50,7 +52,7 @@ class Report(ABC):
         return dict(frequent[:SHOWN_CELLS])
 
     @abstractmethod
-    def as_json(self) -> dict[str, Any]: ...
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 def component(instance: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
+from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,6 +17,10 @@ from hwgen.base.errors import ConfigError
 
 UNPLAIN_INTEGER = re.compile(r"[-+]?0[0-7_]+|.*:.*")
 """Integers of base 8 and 60 in YAML 1.1: 010 is 8, 1:30 is 90."""
+
+
+Source = str | PathLike[str] | Mapping[str, Any]
+"""Where a configuration comes from: a file, YAML text, or a mapping."""
 
 
 class Strict(BaseModel):
@@ -65,20 +71,61 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; ConfigError if it cannot be read or is no mapping."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """The mapping in a YAML text; ConfigError, which starts with ``where``, if it is none."""
+    try:
+        content = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else path
+        place = f"{where}:{mark.line + 1}" if mark else where
         what = "" if isinstance(error, _UnplainIntegerError) else "is not YAML: "
-        raise ConfigError(f"{where}: {what}{getattr(error, 'problem', error)}") from None
+        raise ConfigError(f"{place}: {what}{getattr(error, 'problem', error)}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: should be a mapping of keys to values, not {content!r}")
+        raise ConfigError(f"{where}: should be a mapping of keys to values, not {content!r}")
     return content
+
+
+class Content(NamedTuple):
+    """What a source says. where: how faults name it. path: None unless it is a file."""
+
+    mapping: dict[str, Any]
+    where: str
+    path: Path | None
+
+    def name(self, default: str) -> str:
+        """A name for what has none of its own: the file's stem, or ``default``."""
+        return default if self.path is None else self.path.stem
+
+
+def read(source: Source, what: str) -> Content:
+    """The mapping that a source stands for; ``what`` is what faults call it if it is no file.
+
+    A string is a file's path, unless it has a line break or a colon followed by a space: then it is
+    YAML itself.
+    """
+    if isinstance(source, Mapping):
+        return Content(dict(source), what, None)
+    if isinstance(source, str) and ("\n" in source or ": " in source):
+        return Content(parse_yaml(source, what), what, None)
+    if not isinstance(source, str | PathLike):
+        raise ConfigError(f"{what}: should be a path, a string or a mapping, not {source!r}")
+    path = Path(source)
+    return Content(read_yaml(path), str(path), path)
+
+
+def source_name(source: object, what: str) -> str:
+    """How faults name a source: a file's path, or ``what``."""
+    text = isinstance(source, str) and ("\n" in source or ": " in source)
+    return str(source) if isinstance(source, str | PathLike) and not text else what
 
 
 def validate(model: type[ModelT], content: dict[str, Any], where: str) -> ModelT:
@@ -90,9 +137,15 @@ def validate(model: type[ModelT], content: dict[str, Any], where: str) -> ModelT
         raise ConfigError("\n".join(faults)) from None
 
 
-def load(model: type[ModelT], path: Path) -> ModelT:
-    """Read one configuration from YAML; every fault in the file is reported at once."""
-    return validate(model, read_yaml(path), str(path))
+def load(model: type[ModelT], source: Source | ModelT, what: str = "file") -> ModelT:
+    """One configuration from a source, see `read`; all faults are reported at once.
+
+    A source that is a ``model`` already is returned as it is.
+    """
+    if isinstance(source, model):
+        return source
+    content = read(cast(Source, source), what)
+    return validate(model, content.mapping, content.where)
 
 
 def explain(model: type[Strict], where: str, fault: ErrorDetails) -> str:

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-import hwgen
 from hwgen.base.errors import ConfigError, HwgenError
+from hwgen.base.version import __version__
 from hwgen.cli import commands
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ commands.register(app)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hwgen {hwgen.__version__}")
+        typer.echo(f"hwgen {__version__}")
         raise typer.Exit
 
 

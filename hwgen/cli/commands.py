@@ -21,12 +21,13 @@ from hwgen.cli.printing import (
     messages,
     output,
     print_json,
+    show,
     status,
 )
 from hwgen.cli.simulate import simulate
 
 if TYPE_CHECKING:
-    from hwgen.flow.sweep.results import Sweep
+    from hwgen.flow.sweep.results import SweepResult
 
 TECH = "technology: generic, asap7, …, an FPGA family such as ecp5, or a user-defined one"
 
@@ -80,8 +81,8 @@ def sweep(
 
     A sweep that was stopped resumes where it was when it is run again.
     """
-    from hwgen.cli.tables.sweep import forecast_text
     from hwgen.flow.sweep.run import prepare, run
+    from hwgen.tables.sweep import forecast_text
 
     if emit not in (None, "best"):
         raise ConfigError(f"--emit: should be best, not {emit!r}")
@@ -106,13 +107,12 @@ def sweep(
     _finish(result, validate, emit is not None, as_json)
 
 
-def _finish(result: Sweep, validate: int | None, emit: bool, as_json: bool) -> None:
+def _finish(result: SweepResult, validate: int | None, emit: bool, as_json: bool) -> None:
     """Synthesise and emit what was asked for of a sweep's front, and print everything."""
-    from hwgen.cli.tables.front import front_tables
-    from hwgen.cli.tables.sweep import sweep_json, sweep_tables
-    from hwgen.cli.tables.verify import mismatch_text
     from hwgen.flow.sweep.finalists import emit_best, synthesise_front
     from hwgen.flow.sweep.results import FILES
+    from hwgen.tables.front import front_tables
+    from hwgen.tables.verify import mismatch_text
 
     checked, built = [], None
     if validate is not None:
@@ -122,9 +122,11 @@ def _finish(result: Sweep, validate: int | None, emit: bool, as_json: bool) -> N
         with status("generating") as say:
             built = emit_best(result, say)
     if as_json:
-        print_json(sweep_json(result, checked, built))
+        synthesised = {"validated": [one.to_dict() for one in checked]} if checked else {}
+        emitted = {} if built is None else {"emitted": built.to_dict()}
+        print_json(result.to_dict() | synthesised | emitted)
     else:
-        for item in chain(sweep_tables(result), front_tables(checked, built)):
+        for item in chain(result.drawing(), front_tables(checked, built)):
             output.print(item)
         for name in FILES:
             typer.echo(result.folder / name)
@@ -144,8 +146,8 @@ def generate(
     from hwgen.flow.generate import generate as run
 
     with status("generating"):
-        folder = run(core, out)
-    typer.echo(folder)
+        result = run(core, out)
+    typer.echo(result.folder)
 
 
 def estimate(
@@ -163,15 +165,10 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Predict area, clock, energy, counts, cycles and traffic of a core, without building it."""
-    from hwgen.cli.tables.estimate import estimate_tables
     from hwgen.flow.estimate import estimate as run
 
     result = run(core, tech, layer, activity)
-    if as_json:
-        print_json(result.as_json())
-        return
-    for item in estimate_tables(result):
-        output.print(item)
+    show(result, as_json)
 
 
 def verify(
@@ -193,15 +190,12 @@ def verify(
 ) -> None:
     """Run the generated Verilog on a layer or a model; compare it with the golden model's results,
     bit for bit."""
-    from hwgen.cli.tables.verify import mismatch_text, verify_text
     from hwgen.flow.verify import verify as run
+    from hwgen.tables.verify import mismatch_text
 
     with status("generating") as progress:
         result = run(core, layer=layer, model=model, seed=seed, stall=stall, progress=progress)
-    if as_json:
-        print_json(result.as_json())
-    else:
-        output.print(verify_text(result))
+    show(result, as_json)
     if not result.match:
         messages.print(f"hwgen: error: {mismatch_text(core.name, result)}", soft_wrap=True)
         raise typer.Exit(1)
@@ -232,16 +226,11 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Read and check a checkpoint: shape, format, scale and zeros of every ternary tensor."""
-    from hwgen.cli.tables.inspect import inspect_tables
     from hwgen.flow.inspect import inspect as run
 
     with counted("reading tensors") as progress:
         result = run(checkpoint, i2s_layout, scale, progress)
-    if as_json:
-        print_json(result.as_json())
-    else:
-        for item in inspect_tables(result):
-            output.print(item)
+    show(result, as_json)
     for warning in result.warnings:
         messages.print(f"hwgen: warning: {warning}", soft_wrap=True)
 
@@ -257,16 +246,11 @@ def synth(
     as_json: AsJson = False,
 ) -> None:
     """Synthesise a core and compare with its estimate: area by component, delay, longest path."""
-    from hwgen.cli.tables.synth import synth_tables
     from hwgen.flow.synth import synth as run
 
     with status("generating") as progress:
         result = run(core, tech, clock_ns, progress)
-    if as_json:
-        print_json(result.as_json())
-        return
-    for item in synth_tables(result):
-        output.print(item)
+    show(result, as_json)
 
 
 @on_workers
@@ -282,17 +266,13 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Synthesise the cores of a comparison file and print them side by side."""
-    from hwgen.cli.tables.compare import compare_tables
     from hwgen.flow.compare.run import compare as run
 
     with counted("synthesising") as progress:
         result = run(file, tech or (), out, progress)
-    if as_json:
-        print_json(result.as_json())
-        return
-    for item in compare_tables(result):
-        output.print(item)
-    typer.echo(result.folder / "comparison.csv")
+    show(result, as_json)
+    if not as_json:
+        typer.echo(result.folder / "comparison.csv")
 
 
 @on_workers
@@ -373,10 +353,9 @@ def validate(
     ] = False,
 ) -> None:
     """Judge the cost model on cores that it was never fitted to."""
-    from hwgen.cli.tables.markdown import validation_markdown
-    from hwgen.cli.tables.validate import validation_tables
     from hwgen.flow.calibrate.validate import recorded, write_figure
     from hwgen.flow.calibrate.validate import validate as run
+    from hwgen.tables.markdown import validation_markdown
 
     if as_json and as_markdown:
         raise ConfigError("--markdown: should stand without --json")
@@ -385,12 +364,12 @@ def validate(
         with counted(f"{tech}: synthesising again") as count:
             results.append(run(tech, recompute, _nameless(count)))
     if as_json:
-        print_json([result.as_json() for result in results])
+        print_json([result.to_dict() for result in results])
     elif as_markdown:
         for line in validation_markdown(results):
             typer.echo(line)
     else:
-        for item in chain.from_iterable(map(validation_tables, results)):
+        for item in chain.from_iterable(result.drawing() for result in results):
             output.print(item)
     if figure is not None:
         write_figure(results, figure)
@@ -422,13 +401,13 @@ def schema(
 
 def doctor(as_json: AsJson = False) -> None:
     """List what is installed, what is missing and how to get it; run a short self-test."""
-    from hwgen.cli.tables.doctor import doctor_table
     from hwgen.flow.doctor import doctor as run
+    from hwgen.tables.doctor import doctor_table
 
     with status("looking for tools") as progress:
         report = run(progress)
     if as_json:
-        print_json(report.as_json())
+        print_json(report.to_dict())
     else:
         output.print(doctor_table(report))
     if not report.healthy:

@@ -22,6 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from hwgen.base.record import Record
+
 Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
 Count = Callable[[int, int], None]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
@@ -31,6 +33,15 @@ output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty(
 
 def print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def show(result: Record, as_json: bool, soft_wrap: bool = False) -> None:
+    """Print a result as JSON, or as tables and lines; ``soft_wrap`` leaves long lines whole."""
+    if as_json:
+        print_json(result.to_dict())
+        return
+    for item in result.drawing():
+        output.print(item, soft_wrap=soft_wrap)
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class Report:
         """Everything that is not optional is there and works."""
         return all(item.found or item.optional for item in self.items)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"healthy": self.healthy, "items": [asdict(item) for item in self.items]}
 
 

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from costmodel.cells.energy_data import ACTIVITIES
 from costmodel.target.base import CoreCost
 from costmodel.target.choice import find_target
 from hwgen.base.errors import ConfigError
-from hwgen.flow.layer import LayerUse, check_fits, layer_use, parse_layer
+from hwgen.base.record import Record
+from hwgen.base.yamlfile import Source
+from hwgen.flow.layer import Layer, LayerUse, check_fits, layer_use, parse_layer
 from hwgen.spec.config import CoreConfig, load_core
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Record):
     """What a core costs, and what it does to one layer."""
 
+    drawn_in = "estimate"
     core: CoreConfig
     technology: str
     cost: CoreCost
     layer: LayerUse
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain data. ``counts`` maps primitives to their number."""
         cost = self.cost
         return {
@@ -35,14 +37,17 @@ class Estimate:
             "counts": cost.counts,
             **cost.resources_json(),
             **cost.clock_json(),
-            **self.layer.as_json(),
+            **self.layer.to_dict(),
             "omitted": cost.omitted,
             **cost.energy_json(),
         }
 
 
 def estimate(
-    core: Path, technology: str, layer: str | None = None, activity: str = "random"
+    core: Source | CoreConfig,
+    technology: str = "generic",
+    layer: Layer | None = None,
+    activity: str = "random",
 ) -> Estimate:
     """Estimate the core in ``core``.
 

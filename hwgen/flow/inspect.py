@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwgen.base.errors import ConfigError
+from hwgen.base.record import Record
 from hwgen.flow.checkpoint import ModelSource
 from sim.checkpoints import (
     CheckpointError,
@@ -20,9 +21,10 @@ Count = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Inspection(Record):
     """What a checkpoint holds. others: tensors that are not ternary, by type."""
 
+    drawn_in = "inspect"
     path: Path
     reports: tuple[TensorReport, ...]
     others: Counter[str]
@@ -38,7 +40,7 @@ class Inspection:
         """How many of them are 0."""
         return sum(report.zeros for report in self.reports)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "checkpoint": str(self.path),
             "tensors": [

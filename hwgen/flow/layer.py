@@ -14,6 +14,7 @@ from sim.workload.layers import Plan, Shape
 
 MAX_VALUES = 1 << 30
 """Most activations, weights or outputs of a layer that is computed."""
+Layer = str | tuple[int, int, int]
 LAYER = re.compile(r"(\d+),(\d+),(\d+)")
 
 
@@ -26,7 +27,7 @@ class LayerUse:
     utilisation: float
     traffic: Traffic
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "layer": {
                 "tokens": self.run.tokens,
@@ -47,9 +48,10 @@ def layer_use(core: CoreConfig, run: Run) -> LayerUse:
     return LayerUse(run, one.total, one.work / one.total, one.traffic)
 
 
-def parse_layer(layer: str) -> Run:
-    """A run from the text "T,N,M" of ``--layer``: tokens, inputs, outputs."""
-    match = LAYER.fullmatch(layer)
+def parse_layer(layer: Layer) -> Run:
+    """A run from the text "T,N,M" of ``--layer``, or from three numbers: tokens, inputs,
+    outputs."""
+    match = LAYER.fullmatch(layer if isinstance(layer, str) else ",".join(map(str, layer)))
     if match is None or 0 in (sizes := tuple(map(int, match.groups()))):
         raise ConfigError(
             "--layer: should be T,N,M with numbers of at least 1 (tokens, inputs, outputs), "

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from costmodel.synth.libraries import find_library
 from costmodel.synth.yosys import Synthesis
 from costmodel.target.choice import find_target
 from costmodel.target.report import Report, Say
 from hwgen.base.errors import ConfigError
+from hwgen.base.yamlfile import Source
 from hwgen.spec.config import CoreConfig, load_core
 from hwgen.verilog.emit import emit
 
 
 def synth(
-    core: Path,
+    core: Source | CoreConfig,
     technology: str,
     clock_ns: float | None = None,
     progress: Say = lambda text: None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError
+from hwgen.base.record import Record
+from hwgen.base.yamlfile import Source
 from hwgen.flow.checkpoint import ModelSource
-from hwgen.flow.layer import check_fits, check_memory, parse_layer
+from hwgen.flow.layer import Layer, check_fits, check_memory, parse_layer
 from hwgen.spec.config import CoreConfig, load_core
 from hwgen.spec.number import FloatFormat
 from hwgen.spec.schedule import Run
@@ -40,8 +42,8 @@ class Mismatch:
     got: int
 
 
-@dataclass
-class Verification:
+@dataclass(frozen=True)
+class Verification(Record):
     """What was compared, and what came of it. Seconds are wall-clock.
 
     ``match``: every output equals the golden model's and, without stalls, the cycle
@@ -52,6 +54,7 @@ class Verification:
     beats to and from the model.
     """
 
+    drawn_in = "verify"
     match: bool = True
     outputs: int = 0
     mismatches: int = 0
@@ -64,9 +67,9 @@ class Verification:
     pack_seconds: float = 0.0
     accuracy: float | None = None
     first_mismatch: Mismatch | None = None
-    layers: list[str] = field(default_factory=list)
+    layers: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain data; accuracy only where a model with a test set was run."""
         content = asdict(self)
         if self.accuracy is None:
@@ -98,21 +101,24 @@ class _Verifier:
         (got,) = result.outputs
         expected = reference(self.config, acts, weights, exponents)
         run = Run(tokens, features, outs)
-        tally = self.tally
+        tally, first = self.tally, self.tally.first_mismatch
         wrong = np.argwhere(got != expected)
-        if len(wrong) and tally.first_mismatch is None:
+        if len(wrong) and first is None:
             token, output = map(int, wrong[0])
-            tally.first_mismatch = Mismatch(
-                name, token, output, int(expected[token, output]), int(got[token, output])
-            )
-        tally.layers.append(name)
-        tally.outputs += got.size
-        tally.mismatches += len(wrong)
-        tally.cycles += result.cycles
-        tally.cycles_predicted += structure(self.config).schedule.cycles([run])
-        tally.run_seconds += result.run_seconds
-        tally.copy_seconds += result.copy_seconds
-        tally.pack_seconds += result.pack_seconds
+            values = int(expected[token, output]), int(got[token, output])
+            first = Mismatch(name, token, output, *values)
+        self.tally = replace(
+            tally,
+            layers=(*tally.layers, name),
+            outputs=tally.outputs + got.size,
+            mismatches=tally.mismatches + len(wrong),
+            first_mismatch=first,
+            cycles=tally.cycles + result.cycles,
+            cycles_predicted=tally.cycles_predicted + structure(self.config).schedule.cycles([run]),
+            run_seconds=tally.run_seconds + result.run_seconds,
+            copy_seconds=tally.copy_seconds + result.copy_seconds,
+            pack_seconds=tally.pack_seconds + result.pack_seconds,
+        )
         return got
 
     def finish(self) -> Verification:
@@ -120,14 +126,13 @@ class _Verifier:
         if not tally.outputs:
             raise AssertionError("nothing was compared")
         in_time = tally.cycles == tally.cycles_predicted or tally.stall > 0
-        tally.match = tally.mismatches == 0 and in_time
-        return tally
+        return replace(tally, match=tally.mismatches == 0 and in_time)
 
 
 def verify(
-    core: Path,
+    core: Source | CoreConfig,
+    layer: Layer | None = None,
     *,
-    layer: str | None = None,
     model: str | Path | None = None,
     seed: int = 0,
     stall: int = 0,
@@ -155,7 +160,7 @@ def verify(
 
 
 def _verify_random(
-    config: CoreConfig, layer: str, seed: int, stall: int, progress: Progress
+    config: CoreConfig, layer: Layer, seed: int, stall: int, progress: Progress
 ) -> Verification:
     run = parse_layer(layer)
     check_fits(config, "--layer", run.in_features, run.out_features)
@@ -224,7 +229,7 @@ def _verify_model(
 
     try:
         logits = network.infer(images, on_core, config.number.bits, floats, config.sum_format)
-        verifier.tally.accuracy = accuracy(logits, labels)
+        verifier.tally = replace(verifier.tally, accuracy=accuracy(logits, labels))
     except NetworkValueError as error:
         if not verifier.tally.mismatches:  # Else the core is wrong, not the network.
             raise ConfigError(f"--model {folder}: {error}") from None

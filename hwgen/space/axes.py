@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -41,7 +41,7 @@ class Range(Strict):
         return tuple(values)
 
 
-def _distinct(values: list[Any], one: type, null: bool) -> tuple[Any, ...]:
+def _distinct(values: Sequence[Any], one: type, null: bool) -> tuple[Any, ...]:
     kinds = {one, type(None)} if null else {one}
     if not values or any(type(value) not in kinds for value in values):
         what = "integers" if one is int else "words"
@@ -58,7 +58,7 @@ def _ints(value: Any, null: bool = False) -> tuple[int | None, ...] | str:
     """
     if type(value) is int:
         return (value,)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return _distinct(value, int, null)
     if isinstance(value, str):
         return value
@@ -77,7 +77,7 @@ def words(value: Any, null: bool = False) -> tuple[str | None, ...]:
     """An axis of words, as its values; with ``null`` its list may hold the core's default."""
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return _distinct(value, str, null)
     raise ValueError("should be a word or a list of words")
 

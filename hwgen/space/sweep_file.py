@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from hwgen.base.errors import ConfigError
-from hwgen.base.yamlfile import Strict, load
+from hwgen.base.yamlfile import Source, Strict, read, validate
 from hwgen.space.axes import Axes, SystemAxes, Words
 
 Quantity = Literal[
@@ -231,11 +230,18 @@ class SweepConfig(Strict):
         return (*(objective.quantity for objective in self.objectives), *self.constraints)
 
 
-def load_sweep(path: Path) -> SweepConfig:
-    """Read a sweep file; its ``name`` defaults to the file's stem."""
-    config = load(SweepConfig, path)
+def load_sweep(source: Source | SweepConfig) -> SweepConfig:
+    """A sweep from a file, YAML text or a mapping; a sweep is returned as it is.
+
+    Its ``name`` defaults to the file's stem, or ``sweep``.
+    """
+    if isinstance(source, SweepConfig):
+        return source if source.name else source.model_copy(update={"name": "sweep"})
+    content = read(source, "sweep")
+    config = validate(SweepConfig, content.mapping, content.where)
     if config.name and not re.fullmatch(r"\w[\w.-]*", config.name):
         raise ConfigError(
-            f"{path}: name: should be letters, digits, '_', '-' and '.', not {config.name!r}"
+            f"{content.where}: name: should be letters, digits, '_', '-' and '.', "
+            f"not {config.name!r}"
         )
-    return config if config.name else config.model_copy(update={"name": path.stem})
+    return config if config.name else config.model_copy(update={"name": content.name("sweep")})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import model_validator
 
 from hwgen.base.errors import ConfigError
-from hwgen.base.yamlfile import load
+from hwgen.base.yamlfile import Source, read, validate
 from hwgen.spec.axes import dotted, in_effect, nested, worth_saying
 from hwgen.spec.derived import DerivedFields
 from hwgen.spec.fields import Pipeline, check_identifier
@@ -63,15 +62,22 @@ class CoreConfig(DerivedFields):
         return core
 
 
-def load_core(path: Path) -> CoreConfig:
-    """Read one core; its ``name`` defaults to the file's stem."""
-    core = load(CoreConfig, path)
+def load_core(source: Source | CoreConfig) -> CoreConfig:
+    """A core from a file, YAML text or a mapping; a core is returned as it is.
+
+    Its ``name`` defaults to the file's stem, or ``core``.
+    """
+    if isinstance(source, CoreConfig):
+        return source
+    content = read(source, "core")
+    core = validate(CoreConfig, content.mapping, content.where)
     if core.name is not None:
         return core
+    name = content.name("core")
     try:
-        check_identifier(path.stem)
+        check_identifier(name)
     except ValueError as error:
         raise ConfigError(
-            f"{path}: name: {error}, not {path.stem!r} (taken from the file's name); give name"
+            f"{content.where}: name: {error}, not {name!r} (taken from the file's name); give name"
         ) from None
-    return core.model_copy(update={"name": path.stem})
+    return core.model_copy(update={"name": name})

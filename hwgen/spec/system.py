@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hwgen.base.yamlfile import Strict, read_yaml, validate
+from hwgen.base.yamlfile import Source, Strict, read, validate
 from hwgen.spec.config import CoreConfig, load_core
+
+MOST_CORES = 4096
+"""Cores of a system."""
 
 
 class SystemPlan(Strict):
     """What is put side by side."""
 
-    core: Annotated[str, Field(min_length=1, description="core file, relative to this one")]
-    cores: Annotated[int, Field(ge=1, le=4096, description="how many of it")]
+    core: Annotated[
+        str | dict[str, Any],
+        Field(min_length=1, description="core file, relative to this one, or the core's keys"),
+    ]
+    cores: Annotated[int, Field(ge=1, le=MOST_CORES, description="how many of it")]
     split: Annotated[
         Literal["out_features"], Field(description="each core computes a part of the outputs")
     ] = "out_features"
@@ -33,7 +39,7 @@ class SystemConfig(Strict):
 
 @dataclass(frozen=True)
 class System:
-    """So many cores of one configuration; a core on its own is a system of one."""
+    """``cores`` cores of one configuration; a core on its own is a system of one."""
 
     core: CoreConfig
     cores: int = 1
@@ -44,10 +50,20 @@ class System:
         return self.cores * self.core.tile_n * self.core.tile_m
 
 
-def load_system(path: Path) -> System:
-    """Read a system file, or a core file as a system of one; ConfigError for anything else."""
-    content = read_yaml(path)
-    if "system" not in content:
-        return System(load_core(path))
-    plan = validate(SystemConfig, content, str(path)).system
-    return System(load_core(path.parent / plan.core), plan.cores)
+def load_system(source: Source | CoreConfig | System) -> System:
+    """A system, or a core as a system of one, from a file, YAML text or a mapping.
+
+    A system is returned as it is. ConfigError for anything else.
+    """
+    if isinstance(source, System):
+        return source
+    if isinstance(source, CoreConfig):
+        return System(source)
+    content = read(source, "system")
+    if "system" not in content.mapping:
+        return System(load_core(source))
+    plan = validate(SystemConfig, content.mapping, content.where).system
+    if isinstance(plan.core, dict):
+        return System(load_core(plan.core), plan.cores)
+    folder = Path() if content.path is None else content.path.parent
+    return System(load_core(folder / plan.core), plan.cores)

@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[2]
 MANIFEST = {
     "format": "version of this file's meaning",
     "top": "name of the top module",
-    "config": "every key of the core's file with the value in effect; keys that do not apply are absent",
+    "config": "every key of the core's file with the value in effect; keys that do not apply are "
+    "absent",
     "ports": "every port of the top module, a list",
     "ports[].name": "as in the Verilog",
     "ports[].direction": "`input` or `output`",

@@ -19,13 +19,15 @@ from costmodel.target.choice import find_target, recorded_targets
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import check_figure, write_atomically
 from hwgen.base.jobs import workers
+from hwgen.base.record import Record
 from hwgen.flow.calibrate.samples import Progress, measure_sample
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(Record):
     """The model against the recorded hold-out, and some of its records against new synthesis."""
 
+    drawn_in = "validate"
     technology: str
     judgements: list[Judgement]
     missing: int
@@ -34,10 +36,10 @@ class Validation:
     different: list[str]
     """Cores whose new synthesis gave other numbers than the record's."""
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "technology": self.technology,
-            "judgements": [judgement.as_json() for judgement in self.judgements],
+            "judgements": [judgement.to_dict() for judgement in self.judgements],
             "missing": self.missing,
             "recomputed": self.recomputed,
             "different": self.different,

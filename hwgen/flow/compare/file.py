@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from hwgen.base.errors import ConfigError
-from hwgen.base.yamlfile import Strict, load, validate
+from hwgen.base.yamlfile import Source, Strict, read, validate
 from hwgen.spec.config import CoreConfig
 
 
@@ -53,9 +52,19 @@ class CompareConfig(Strict):
     )
 
 
-def load_comparison(path: Path) -> tuple[CompareConfig, dict[str, CoreConfig]]:
-    """A comparison file and its cores by label; ConfigError for any fault in either."""
-    config = load(CompareConfig, path)
+def load_comparison(
+    source: Source | CompareConfig,
+) -> tuple[CompareConfig, dict[str, CoreConfig]]:
+    """A comparison from a file, YAML text or a mapping, and its cores by label.
+
+    ConfigError for any fault in either.
+    """
+    if isinstance(source, CompareConfig):
+        config, path, name = source, "comparison", "comparison"
+    else:
+        content = read(source, "comparison")
+        config = validate(CompareConfig, content.mapping, content.where)
+        path, name = content.where, content.name("comparison")
     faults, cores = [], {}
     if config.baseline not in config.cores:
         known = ", ".join(config.cores)
@@ -83,5 +92,5 @@ def load_comparison(path: Path) -> tuple[CompareConfig, dict[str, CoreConfig]]:
             faults.append(str(error))
     if faults:
         raise ConfigError("\n".join(faults))
-    named = config if config.name else config.model_copy(update={"name": path.stem})
+    named = config if config.name else config.model_copy(update={"name": name})
     return named, cores

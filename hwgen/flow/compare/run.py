@@ -17,6 +17,8 @@ from costmodel.synth.yosys import Synthesis
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import write_atomically
 from hwgen.base.jobs import workers
+from hwgen.base.record import Record
+from hwgen.base.yamlfile import Source, source_name
 from hwgen.flow.compare.file import CompareConfig, load_comparison
 from hwgen.spec.config import CoreConfig
 from hwgen.verilog.emit import emit
@@ -59,14 +61,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Record):
     """All rows, technology by technology in the order of the file."""
 
+    drawn_in = "compare"
     config: CompareConfig
     rows: list[Row]
     folder: Path
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.config.name,
             "baseline": self.config.baseline,
@@ -94,7 +97,7 @@ class _Job:
 
 
 def compare(
-    path: Path,
+    comparison: Source | CompareConfig,
     techs: Sequence[str] = (),
     out: Path | None = None,
     progress: Progress = lambda done, total: None,
@@ -106,13 +109,13 @@ def compare(
     Results are kept in the cache folder, so that an interrupted comparison goes on where it
     stopped. Raises ConfigError for the file or a technology, SynthesisError.
     """
-    config, cores = load_comparison(path)
+    config, cores = load_comparison(comparison)
     if techs:
         libraries = {name: find_library(name) for name in techs}
     else:
         found = ((name, _find_files(name)) for name in library_names())
         libraries = {name: library for name, library in found if library is not None}
-    _check_clocks(config, path)
+    _check_clocks(config, source_name(comparison, "comparison"))
     jobs = [
         _Job(core, name, timing)
         for name, library in libraries.items()
@@ -166,7 +169,7 @@ def _find_files(name: str) -> TechnologyFiles | None:
         return None
 
 
-def _check_clocks(config: CompareConfig, path: Path) -> None:
+def _check_clocks(config: CompareConfig, path: str) -> None:
     """ConfigError for clock periods of technologies that are unknown or have no delays."""
     names, faults = library_names(), []
     for name in config.clock_ns:

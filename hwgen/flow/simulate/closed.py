@@ -17,8 +17,11 @@ from costmodel.explore.plots import cycles_figure, picture
 from costmodel.target.choice import find_target
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import check_figure, write_atomically
+from hwgen.base.record import Record
+from hwgen.base.yamlfile import Source
 from hwgen.flow.bandwidth import parse
 from hwgen.flow.checkpoint import ModelSource
+from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system
 from sim.workload.layers import LayerCycles
@@ -51,10 +54,11 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Simulation:
+class Simulation(Record):
     """What a model takes. prefill: all prompt tokens in one pass; decode: each of ``decode_tokens``
     in one of its own. ``clock_ns`` None: unknown; ``clock_source`` says where it comes from."""
 
+    drawn_in = "simulate"
     workload: Workload
     system: System
     prefill: Phase | None
@@ -80,7 +84,7 @@ class Simulation:
         first = 0 if self.prefill is None else self.prefill.taken.cycles
         return first + (0 if self.decode is None else self.decode_tokens * self.decode.taken.cycles)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "model": self.workload.name,
             "source": self.workload.source,
@@ -137,8 +141,8 @@ def _layer(kind: LayerKind, one: LayerCycles) -> dict[str, Any]:
 
 
 def simulate(
-    model: str,
-    core: Path,
+    model: str | Path,
+    core: Source | CoreConfig | System,
     *,
     prefill: int = 0,
     decode: int = 1,

@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 
 from hwgen.base.errors import ConfigError
+from hwgen.base.record import Record
+from hwgen.base.yamlfile import Source
 from hwgen.flow.bandwidth import parse
 from hwgen.flow.checkpoint import ModelSource
-from hwgen.spec.system import load_system
+from hwgen.spec.config import CoreConfig
+from hwgen.spec.system import System, load_system
 from hwgen.verilog.emit import emit
 from sim.checkpoints import CheckpointError
 from sim.golden.codebooks import GroupError
@@ -27,14 +30,15 @@ from sim.workload.layers import run_rtl
 Count = Callable[[int, int], None]
 
 
-@dataclass
-class RtlStep:
+@dataclass(frozen=True)
+class RtlStep(Record):
     """What was compared, and what came of it. Seconds are wall-clock; the memory is the process's.
 
     match: every output of every run equals the golden model's, and the cycles equal the formula's.
     first_mismatch: the layer with the first output that differs, or None.
     """
 
+    drawn_in = "simulate"
     model: str
     core: str
     cores: int
@@ -52,7 +56,7 @@ class RtlStep:
     run_seconds: float
     peak_memory_mb: float
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def fault(self) -> str:
@@ -66,8 +70,8 @@ class RtlStep:
 
 
 def simulate_rtl(
-    model: str,
-    core: Path,
+    model: str | Path,
+    core: Source | CoreConfig | System,
     *,
     bandwidth: str | None = None,
     clock_ns: float | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError
+from hwgen.base.record import Record
+from hwgen.base.yamlfile import Source, source_name
 from hwgen.flow.bandwidth import parse
 from hwgen.flow.checkpoint import ModelSource
+from hwgen.spec.config import CoreConfig
 from hwgen.spec.system import System, load_system
 from hwgen.verilog.emit import emit
 from sim.checkpoints import TernaryLayer
@@ -37,8 +40,8 @@ class _Use:
     products: NDArray[np.int64]
 
 
-@dataclass
-class TextRun:
+@dataclass(frozen=True)
+class TextRun(Record):
     """What was written, and what it took. Without hardware ``match`` and ``cycles`` are None.
 
     match: text, every activation and every product equal the golden model's, and the cycles
@@ -47,6 +50,7 @@ class TextRun:
     back. measured, predicted: cycles of the prompt, then of each token.
     """
 
+    drawn_in = "simulate"
     model: str
     core: str
     cores: int
@@ -69,7 +73,7 @@ class TextRun:
     def cycles_predicted(self) -> int:
         return sum(self.predicted)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         content = asdict(self)
         del content["measured"], content["predicted"]
         content |= {"cycles": self.cycles, "cycles_predicted": self.cycles_predicted}
@@ -116,8 +120,8 @@ class _Meter:
 
 
 def simulate_text(
-    model: Path,
-    core: Path,
+    model: str | Path,
+    core: Source | CoreConfig | System,
     prompt: str,
     *,
     tokens: int = 64,
@@ -138,8 +142,8 @@ def simulate_text(
     system = load_system(core)
     if system.core.float_number is not None or system.core.number.bits < ACT_BITS:
         raise ConfigError(
-            f"{core}: act should be int{ACT_BITS} … int16, as the model's activations have "
-            f"{ACT_BITS} bits, not {system.core.act}"
+            f"{source_name(core, 'core')}: act should be int{ACT_BITS} … int16, as the model's "
+            f"activations have {ACT_BITS} bits, not {system.core.act}"
         )
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
     status("reading the model")
@@ -163,7 +167,7 @@ def simulate_text(
     except GroupError as error:
         raise ConfigError(f"{model}: {error}; use codebook: ternary") from None
     result = TextRun(
-        model=model.resolve().name,
+        model=Path(model).resolve().name,
         core=str(system.core.name),
         cores=system.cores,
         prompt=prompt,
@@ -183,15 +187,19 @@ def simulate_text(
     hardware = _Meter(system, bits, compiled)
     status("hardware")
     try:
-        result.text = write(hardware)
+        written = write(hardware)
     except NetworkValueError:  # Only wrong products get here: the golden ones did not.
-        result.text = ""
-    result.first_mismatch = _first_difference(golden.uses, hardware.uses)
-    result.measured = hardware.measured
-    result.build_seconds = compiled.build_seconds
-    same = result.text == text and result.first_mismatch is None
-    result.match = same and hardware.measured == golden.predicted
-    return result
+        written = ""
+    first = _first_difference(golden.uses, hardware.uses)
+    same = written == text and first is None
+    return replace(
+        result,
+        text=written,
+        match=same and hardware.measured == golden.predicted,
+        first_mismatch=first,
+        measured=hardware.measured,
+        build_seconds=compiled.build_seconds,
+    )
 
 
 def _first_difference(golden: list[_Use], hardware: list[_Use]) -> str | None:

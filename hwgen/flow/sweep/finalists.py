@@ -19,8 +19,9 @@ from costmodel.synth.yosys import Synthesis
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import write_atomically
 from hwgen.base.jobs import workers
+from hwgen.base.record import Record
 from hwgen.flow.generate import generate
-from hwgen.flow.sweep.results import Sweep
+from hwgen.flow.sweep.results import SweepResult
 from hwgen.flow.synth import synthesise_core
 from hwgen.flow.verify import Verification, verify
 from hwgen.spec.config import CoreConfig
@@ -31,12 +32,13 @@ FILE = "validation.csv"
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Record):
     """A core of the front, predicted and synthesised.
 
     Areas in the technology's unit, periods in ns; None where it has no delays.
     """
 
+    drawn_in = "front"
     core: CoreConfig
     technology: str
     area_unit: str
@@ -57,7 +59,7 @@ class Checked:
             return None
         return self.predicted_ns / self.synthesised_ns - 1
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "core": text_of(self.core),
             "config": self.core.model_dump_json(exclude_none=True, exclude_defaults=True),
@@ -82,7 +84,7 @@ def spread(members: int, best: int, count: int) -> list[int]:
 
 
 def synthesise_front(
-    result: Sweep, count: int, progress: Callable[[int, int], None] = lambda done, total: None
+    result: SweepResult, count: int, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Checked]:
     """Synthesise ``count`` cores spread over the front and write validation.csv beside the results.
 
@@ -102,7 +104,7 @@ def synthesise_front(
             syntheses[futures[future]] = future.result()
             progress(done, len(jobs))
     checked = [_checked(*job, syntheses[place]) for place, job in enumerate(jobs)]
-    table = pd.DataFrame([one.as_json() for one in checked])
+    table = pd.DataFrame([one.to_dict() for one in checked])
     write_atomically({result.folder / FILE: table.to_csv(index=False, lineterminator="\n")})
     return checked
 
@@ -124,22 +126,23 @@ def _checked(tech: str, core: CoreConfig, synthesis: Synthesis) -> Checked:
 
 
 @dataclass(frozen=True)
-class Built:
+class Built(Record):
     """The best core's files, and how they compared with golden."""
 
+    drawn_in = "front"
     folder: Path
     layer: str
     verification: Verification
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "folder": str(self.folder),
             "layer": self.layer,
-            "verification": self.verification.as_json(),
+            "verification": self.verification.to_dict(),
         }
 
 
-def emit_best(result: Sweep, progress: Callable[[str], None] = lambda text: None) -> Built:
+def emit_best(result: SweepResult, progress: Callable[[str], None] = lambda text: None) -> Built:
     """Write the best core's Verilog beside the results, and verify it on a random layer.
 
     The layer has three tokens and tiles of every sort: whole ones, padded ones, a block that is not
@@ -150,6 +153,6 @@ def emit_best(result: Sweep, progress: Callable[[str], None] = lambda text: None
     inputs = min(core.max_in_features, 3 * core.tile_n + 1)
     outputs = min(core.max_out_features, (core.reuse + 1) * core.tile_m + 1)
     progress("generating")
-    folder = generate(file, result.folder / "rtl")
+    folder = generate(file, result.folder / "rtl").folder
     layer = f"3,{inputs},{outputs}"
     return Built(folder, layer, verify(file, layer=layer, progress=progress))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from costmodel.catalog import costs_file
 from costmodel.cells.technology import Technology, load_technology
 from hwgen.base.errors import ConfigError
+from hwgen.base.yamlfile import Source, source_name
 from hwgen.flow.bandwidth import exact
 from hwgen.space.space import Space
 from hwgen.space.sweep_file import ENERGIES, TIMED, SweepConfig, load_sweep
@@ -75,9 +75,9 @@ class SweepPlan:
         return _hash(json.dumps([config, files, repr(layers), packages], sort_keys=True).encode())
 
 
-def plan_sweep(path: Path) -> SweepPlan:
-    """The plan of a sweep file; ConfigError, a line for each fault, if it cannot be run."""
-    config = load_sweep(path)
+def plan_sweep(sweep: Source | SweepConfig) -> SweepPlan:
+    """The plan of a sweep; ConfigError, a line for each fault, if it cannot be run."""
+    config, path = load_sweep(sweep), source_name(sweep, "sweep")
     technologies = {name: load_technology(name) for name in config.technology}
     workload = _workload(config)
     _check_technologies(config, technologies)
@@ -136,7 +136,7 @@ def _check_technologies(config: SweepConfig, technologies: dict[str, Technology]
                 )
 
 
-def _check_sizes(path: Path, config: SweepConfig, workload: Workload) -> None:
+def _check_sizes(path: str, config: SweepConfig, workload: Workload) -> None:
     """ConfigError unless every count of cycles and bits fits 64-bit integers."""
     tokens = sum(tokens * times for tokens, times in config.workload.passes)
     padded = tokens * sum(

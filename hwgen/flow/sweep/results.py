@@ -20,11 +20,12 @@ from costmodel.explore.plots import pareto_figure, picture
 from costmodel.explore.report import Objective
 from hwgen.base.datadir import from_wheel
 from hwgen.base.files import write_atomically
+from hwgen.base.record import Record
 from hwgen.flow.sweep.evaluate import Tally
 from hwgen.flow.sweep.part_files import ResultsWriter
 from hwgen.flow.sweep.plan import SweepPlan, describe_tools
 from hwgen.flow.sweep.report import of_the_clock, question, report_files
-from hwgen.spec.config import CoreConfig
+from hwgen.spec.config import CoreConfig, load_core
 from hwgen.spec.rows import core_of, name_of, text_of
 
 FILES = (
@@ -41,7 +42,7 @@ FAIR = 1000
 """Points of a sample that say as much as all."""
 
 
-def write_results(result: Sweep, writer: ResultsWriter) -> None:
+def write_results(result: SweepResult, writer: ResultsWriter) -> None:
     """All files; ``writer`` has the results, ready to be moved to their place."""
     folder, config = result.folder, result.plan.config
     front = result.front.drop(columns="front")
@@ -70,7 +71,9 @@ def write_results(result: Sweep, writer: ResultsWriter) -> None:
     writer.temporary.replace(writer.path)
 
 
-def _report(result: Sweep, drawn: pd.DataFrame, best: int, title: str) -> dict[Path, str | bytes]:
+def _report(
+    result: SweepResult, drawn: pd.DataFrame, best: int, title: str
+) -> dict[Path, str | bytes]:
     """The page of the front and a sample of the other points, and its bar charts."""
     plan = result.plan
     predicted = not isinstance(plan.config.clock_ns, float | int)
@@ -91,14 +94,15 @@ def _report(result: Sweep, drawn: pd.DataFrame, best: int, title: str) -> dict[P
     )
 
 
-def core_yaml(core: CoreConfig, comment: str = "") -> str:
-    """A core file's text."""
-    content = core.model_dump(exclude_none=True, exclude_defaults=True) | {"name": name_of(core)}
+def core_yaml(core: CoreConfig, comment: str = "", name: str | None = None) -> str:
+    """A core file's text; ``name`` defaults to one that the axes make."""
+    content = core.model_dump(exclude_none=True, exclude_defaults=True)
+    content |= {"name": name or name_of(core)}
     content = {"format": core.format, **content}
     return comment + yaml.safe_dump(content, sort_keys=False)
 
 
-def _best_yaml(result: Sweep) -> str:
+def _best_yaml(result: SweepResult) -> str:
     row = result.front.iloc[result.best]
     core = core_of(row.to_dict())
     many = f"{row['cores']} cores of " if row["cores"] > 1 else ""
@@ -112,7 +116,7 @@ def _way(objective: Any) -> str:
     return f"{'most' if objective.maximise else 'least'} {objective.quantity}"
 
 
-def _run_record(result: Sweep) -> dict[str, Any]:
+def _run_record(result: SweepResult) -> dict[str, Any]:
     """What varies between identical runs, and how to repeat this one."""
     plan = result.plan
     now = time.time() - result.seconds
@@ -160,10 +164,11 @@ def _commit() -> str | None:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepResult(Record):
     """An exploration's results and where they lie. ``front``: sorted by the objectives, and with
     areas by component; ``best`` is a row of it. ``sample``: of all kept points."""
 
+    drawn_in = "sweep"
     plan: SweepPlan
     folder: Path
     tally: Tally
@@ -173,6 +178,27 @@ class Sweep:
     kept: int
     seconds: float
     points_per_second: float
+
+    @property
+    def best_core(self) -> CoreConfig:
+        """The best core, as in ``best.yaml``."""
+        return load_core(self.folder / "best.yaml")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts, the best point, and where the results lie."""
+        return {
+            "folder": str(self.folder),
+            "files": list(FILES),
+            "points": self.tally.points,
+            "feasible": self.tally.feasible,
+            "kept": self.kept,
+            "front": len(self.front),
+            "points_per_second": self.points_per_second,
+            "seconds": self.seconds,
+            "best": json.loads(self.front.loc[self.best].to_json()),
+            "dropped": self.dropped,
+            "excluded": dict(self.tally.excluded),
+        }
 
     @property
     def results(self) -> pd.DataFrame:

@@ -23,11 +23,13 @@ import pyarrow as pa
 
 from costmodel.explore.pareto import Front
 from hwgen.base.errors import ConfigError, HwgenError
+from hwgen.base.yamlfile import Source
 from hwgen.flow.sweep.evaluate import BLOCK, Evaluator, Tally, limits
 from hwgen.flow.sweep.merge import DRAWN, best_row, compete, merge, objective_columns
 from hwgen.flow.sweep.part_files import AGAIN, Layout, PartFiles, ResultsWriter, evaluate
 from hwgen.flow.sweep.plan import SweepPlan, plan_sweep
-from hwgen.flow.sweep.results import Sweep
+from hwgen.flow.sweep.results import SweepResult
+from hwgen.space.sweep_file import SweepConfig
 from hwgen.spec.rows import text_of
 
 Progress = Callable[[int, int], None]
@@ -62,13 +64,13 @@ class Work:
     folder: Path
 
 
-def prepare(config_path: Path, out: Path | None = None, jobs: int = 1) -> Work:
+def prepare(config: Source | SweepConfig, out: Path | None = None, jobs: int = 1) -> Work:
     """Check the whole plan and look at a sample of it; nothing is written.
 
     jobs: processes, at most; more than one import the caller's main module, as `multiprocessing`
     says.
     """
-    plan = plan_sweep(config_path)
+    plan = plan_sweep(config)
     layout = Layout(plan.space)
     space = plan.space
     seconds = _expected_seconds(plan, layout)
@@ -83,20 +85,20 @@ def prepare(config_path: Path, out: Path | None = None, jobs: int = 1) -> Work:
 
 
 def sweep(
-    config_path: Path,
+    config: Source | SweepConfig,
     out: Path | None = None,
     progress: Progress = lambda done, total: None,
     jobs: int = 1,
-) -> Sweep:
+) -> SweepResult:
     """Evaluate every point of a sweep file and write results, front, plots and the best core.
 
     ``out`` defaults to results/<name>. Results appear at once, or none; until then parts of them
     are in the folder ``parts`` beside them, from where the same sweep goes on.
     """
-    return run(prepare(config_path, out, jobs), progress)
+    return run(prepare(config, out, jobs), progress)
 
 
-def run(work: Work, progress: Progress = lambda done, total: None) -> Sweep:
+def run(work: Work, progress: Progress = lambda done, total: None) -> SweepResult:
     """Do what was prepared."""
     started = time.perf_counter()
     parts = PartFiles(work.folder / "parts", work.plan, work.layout)
@@ -128,7 +130,7 @@ def finish(
     started: float,
     fresh: int,
     every: int,
-) -> Sweep:
+) -> SweepResult:
     """Write the results of points that were evaluated; ``tables`` and ``every`` as `merge` takes
     them, ``fresh`` points since ``started``, of `time.perf_counter`."""
     from hwgen.flow.sweep.results import write_results
@@ -140,7 +142,7 @@ def finish(
         merged, sample, kept = merge(plan, tables, np.sort(front.ids), writer, every)
         writer.finish()
         seconds = time.perf_counter() - started
-        result = Sweep(
+        result = SweepResult(
             plan=plan,
             folder=folder,
             tally=tally,

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError, HwgenError
+from hwgen.base.yamlfile import Source
 from hwgen.flow.sweep.evaluate import Evaluator, Kept, Tally
 from hwgen.flow.sweep.part_files import table_of
 from hwgen.flow.sweep.plan import SweepPlan, plan_sweep
-from hwgen.flow.sweep.results import Sweep
+from hwgen.flow.sweep.results import SweepResult
 from hwgen.flow.sweep.run import finish, sweep, why_none
 from hwgen.space.space import Space
+from hwgen.space.sweep_file import SweepConfig
 
 Ints = NDArray[np.int64]
 POPULATION = 200
@@ -36,12 +38,12 @@ ILLEGAL = 1e6
 
 
 def search(
-    config_path: Path,
+    config: Source | SweepConfig,
     evaluations: int,
     out: Path | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Sweep:
+) -> SweepResult:
     """Look for the front of a sweep file with so many evaluations, and write what was found.
 
     Files and columns as of `hwgen.flow.sweep.run.sweep`, of the points that were looked at; of a
@@ -51,9 +53,9 @@ def search(
     if evaluations < 1:
         raise ConfigError(f"--search: should be at least 1 evaluation, not {evaluations}")
     started = time.perf_counter()
-    plan = plan_sweep(config_path)
+    plan = plan_sweep(config)
     if evaluations >= plan.space.size:
-        return sweep(config_path, out, progress)
+        return sweep(config, out, progress)
     problem = SearchProblem(plan)
     _evolve(problem, evaluations, seed, progress)
     if not problem.tally.feasible:

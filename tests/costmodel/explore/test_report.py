@@ -32,7 +32,7 @@ from costmodel.explore.report import (
 from costmodel.explore.sensitivity import sensitivity
 from hwgen.flow.sweep.cores import core_files
 from hwgen.flow.sweep.report import accuracy, report_files
-from hwgen.flow.sweep.results import Sweep
+from hwgen.flow.sweep.results import SweepResult
 from hwgen.flow.sweep.run import sweep
 from hwgen.spec.config import load_core
 from hwgen.spec.rows import core_of
@@ -91,7 +91,7 @@ class Elements(HTMLParser):
 
 
 class Made(NamedTuple):
-    sweep: Sweep
+    sweep: SweepResult
     path: Path
     text: str
     elements: Elements

@@ -7,8 +7,8 @@ import pytest
 
 from costmodel.judge.errors import judge
 from costmodel.judge.judgement import Judgement
-from hwgen.cli.tables.markdown import validation_markdown
 from hwgen.flow.calibrate.validate import Validation
+from hwgen.tables.markdown import validation_markdown
 
 TABLE = pd.DataFrame(
     {

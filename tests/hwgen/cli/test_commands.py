@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 import hwgen.cli
 from hwgen.base.errors import ConfigError
 from hwgen.cli import app
-from hwgen.cli.tables.verify import verify_text
 from hwgen.flow.compare.file import CompareConfig
 from hwgen.flow.verify import Verification
 from hwgen.spec.config import CoreConfig
+from hwgen.tables.verify import verify_text
 from sim.checkpoints import pack_rows
 from sim.nets.packaged import CHECKPOINTS
 from tests.conftest import CORE

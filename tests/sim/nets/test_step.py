@@ -178,7 +178,7 @@ def test_a_model_of_the_zoo_has_random_weights(files):
     assert step.match
     assert step.weights == "random, seed 3"
     assert step.zero_fraction == pytest.approx(108 / 256, abs=1e-3)
-    json.dumps(step.as_json())
+    json.dumps(step.to_dict())
 
 
 def test_what_cannot_run_is_refused(files):

@@ -40,7 +40,7 @@ def test_a_decode_step_of_2b4t_takes_a_cycle_for_2048_weights(core):
     assert structure(result.system.core).latency == 2
     assert result.cycles == 2_084_044_800 // 2048 + 210 * 2
     assert result.clock_ns is None
-    assert result.as_json()["decode"]["tokens_per_second"] is None
+    assert result.to_dict()["decode"]["tokens_per_second"] is None
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -61,7 +61,7 @@ def test_cycles_are_those_of_every_layer_in_turn(name, core):
 
 def test_prefill_and_decode_add_up_and_time_follows(core):
     result = simulate("bitnet-2b4t", core, prefill=10, decode=7, clock_ns=2.0)
-    content = result.as_json()
+    content = result.to_dict()
     prefill, decode = content["prefill"], content["decode"]
     assert content["cycles"] == prefill["cycles"] + 7 * decode["cycles"]
     assert decode["tokens_per_second"] == pytest.approx(1e9 / (2 * decode["cycles"]))
@@ -102,8 +102,8 @@ def test_four_cores_take_four_times_the_energy_in_a_quarter_of_the_time(core):
 
 def test_what_binds_is_the_slower_of_weights_and_tiles(core):
     """A beat has 4,096 bits: at that many bits a cycle nothing waits, at one less all does."""
-    enough = simulate("bitnet-2b4t", core, bandwidth="4096 bits/cycle").as_json()
-    scarce = simulate("bitnet-2b4t", core, bandwidth="4095 bits/cycle").as_json()
+    enough = simulate("bitnet-2b4t", core, bandwidth="4096 bits/cycle").to_dict()
+    scarce = simulate("bitnet-2b4t", core, bandwidth="4095 bits/cycle").to_dict()
     assert [one["decode"]["limit"] for one in (enough, scarce)] == ["compute", "bandwidth"]
     assert enough["decode"]["stall_cycles"] == 0
     layers = scarce["decode"]["layers"]

@@ -39,7 +39,7 @@ def test_the_hardware_writes_what_golden_writes_in_the_predicted_cycles(model, c
     assert run.measured == run.predicted
     assert len(run.measured) == 6  # The prompt, and five tokens that are fed back.
     assert run.layers == 6 * 14
-    content = run.as_json()
+    content = run.to_dict()
     assert json.loads(json.dumps(content)) == content
     assert content["cycles"] == content["cycles_predicted"] == sum(run.measured)
     assert content["cycles_per_token"] == content["cycles_per_token_predicted"] == run.measured[1]

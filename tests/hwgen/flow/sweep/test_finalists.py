@@ -66,7 +66,7 @@ def test_the_best_core_is_built_and_verified(result):
     assert built.verification.match
     assert built.verification.outputs > 0
     assert list(built.folder.glob("*.v"))
-    assert json.loads(json.dumps(built.as_json()))["verification"]["match"]
+    assert json.loads(json.dumps(built.to_dict()))["verification"]["match"]
 
 
 @pytest.mark.verilator

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 from rich.table import Table
 
-from hwgen.flow.sweep.finalists import Built, Checked
-from hwgen.flow.sweep.results import FILES, Sweep
+from hwgen.base.record import draws
+from hwgen.flow.sweep.results import SweepResult
 from hwgen.flow.sweep.run import Forecast
 from hwgen.spec.rows import core_of, text_of
 
@@ -34,26 +32,8 @@ def forecast_text(forecast: Forecast) -> str:
     )
 
 
-def sweep_json(result: Sweep, checked: Sequence[Checked], built: Built | None) -> dict[str, Any]:
-    """A sweep as plain data, with its cores that were synthesised and emitted, if any."""
-    return {
-        "folder": str(result.folder),
-        "files": list(FILES),
-        "points": result.tally.points,
-        "feasible": result.tally.feasible,
-        "kept": result.kept,
-        "front": len(result.front),
-        "points_per_second": result.points_per_second,
-        "seconds": result.seconds,
-        "best": json.loads(result.front.loc[result.best].to_json()),
-        "dropped": result.dropped,
-        "excluded": dict(result.tally.excluded),
-        **({"validated": [one.as_json() for one in checked]} if checked else {}),
-        **({} if built is None else {"emitted": built.as_json()}),
-    }
-
-
-def sweep_tables(result: Sweep) -> Iterator[Table | str]:
+@draws(SweepResult)
+def sweep_tables(result: SweepResult) -> Iterator[Table | str]:
     """The front, thinned to what fits a screen, and how it came about."""
     plan, front = result.plan, result.front
     config, unit = plan.config, plan.area_column.removeprefix("area_").upper()

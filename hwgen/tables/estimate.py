@@ -10,11 +10,13 @@ from costmodel.cells.delay import Clock
 from costmodel.cells.energy import OMITTED as ENERGY_OMITTED
 from costmodel.target.cells import CellCost
 from costmodel.target.fpga import FpgaCost
-from hwgen.cli.tables.fpga import fpga_cost_tables
+from hwgen.base.record import draws
 from hwgen.flow.estimate import Estimate
 from hwgen.spec.config import CoreConfig
+from hwgen.tables.fpga import fpga_cost_tables
 
 
+@draws(Estimate)
 def estimate_tables(result: Estimate) -> Iterator[Table | str]:
     """Area or resources by component, clock, counts, and the layer."""
     cost, name = result.cost, str(result.core.name)

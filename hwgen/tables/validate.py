@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from hwgen.base.record import draws
 from hwgen.flow.calibrate.validate import Validation
 
 
+@draws(Validation)
 def validation_tables(result: Validation) -> Iterator[Table | str]:
     """Errors by quantity, model and group, and the worst cores."""
     table = Table(title=f"{result.technology}: predicted against synthesised, cores never fitted")

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from hwgen.base.record import draws
 from hwgen.flow.compare.run import METHOD, TIMING, Comparison
 
 
+@draws(Comparison)
 def compare_tables(result: Comparison) -> Iterator[Table | str]:
     """A table for each technology, then what others published."""
     for technology in dict.fromkeys(row.technology for row in result.rows):

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from hwgen.base.record import draws
 from hwgen.flow.inspect import Inspection
 from sim.checkpoints import Scales
 
 
+@draws(Inspection)
 def inspect_tables(result: Inspection) -> Iterator[Table | str]:
     """A line for every ternary tensor, and the totals."""
     table = Table(title=f"Ternary tensors of {result.path}")

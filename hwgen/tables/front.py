@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from hwgen.cli.tables.verify import verify_text
+from hwgen.base.record import draws
 from hwgen.flow.sweep.finalists import FILE, Built, Checked
 from hwgen.spec.rows import text_of
+from hwgen.tables.verify import verify_lines
 
 UNITS = {"um2": "µm²", "ge": "GE"}
 
@@ -24,7 +25,20 @@ def front_tables(checked: Sequence[Checked], built: Built | None) -> Iterator[Ta
             text += f", of clock {sum(clocks) / len(clocks):.1%}"
         yield f"{text} ({FILE})."
     if built is not None:
-        yield f"{built.folder}: {verify_text(built.verification)}"
+        proof = "\n".join(verify_lines(built.verification))
+        yield f"{built.folder}: {proof}"
+
+
+@draws(Checked)
+def checked_tables(checked: Checked) -> Iterator[Table | str]:
+    """One core of the front, predicted and synthesised."""
+    yield from front_tables([checked], None)
+
+
+@draws(Built)
+def built_lines(built: Built) -> Iterator[Table | str]:
+    """The best core's proof."""
+    yield from front_tables([], built)
 
 
 def _checked_table(checked: Sequence[Checked]) -> Table:

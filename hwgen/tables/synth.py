@@ -10,9 +10,11 @@ from rich.table import Table
 from costmodel.target.cell_report import CellReport
 from costmodel.target.fpga_report import FpgaReport
 from costmodel.target.report import BY_MODULE, Report
-from hwgen.cli.tables.fpga import fpga_synth_table
+from hwgen.base.record import draws
+from hwgen.tables.fpga import fpga_synth_table
 
 
+@draws(Report)
 def synth_tables(result: Report) -> Iterator[Table | str]:
     """Area or resources by component and as a whole, and the longest path."""
     if isinstance(result, FpgaReport):

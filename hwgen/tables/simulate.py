@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from hwgen.base.record import draws
 from hwgen.flow.simulate.closed import OMITTED, Energy, Phase, Simulation, limit
 from hwgen.flow.simulate.step import RtlStep
 from hwgen.flow.simulate.text import TextRun
 
 
+@draws(Simulation)
 def simulate_tables(result: Simulation) -> Iterator[Table | str]:
     """A table for each phase, then time and energy."""
     for phase in result.phases:
@@ -26,11 +28,12 @@ def simulate_tables(result: Simulation) -> Iterator[Table | str]:
     yield f"Left out: {OMITTED}."
 
 
-def rtl_text(step: RtlStep) -> str:
+@draws(RtlStep)
+def rtl_lines(step: RtlStep) -> Iterator[str]:
     """What a decode step on the hardware came to."""
     cores = f"{step.cores} × " if step.cores > 1 else ""
-    equal = "equal golden's" if not step.mismatches else f"{step.mismatches:,} differ"
-    return (
+    equal = "equal the golden model's" if not step.mismatches else f"{step.mismatches:,} differ"
+    yield (
         f"{step.model} on {cores}{step.core}, one token: {step.layers} ternary layers, "
         f"{step.ternary_weights:,} weights ({step.weights}, {step.zero_fraction:.2%} zeros).\n"
         f"{step.outputs:,} outputs, {equal}; {step.cycles:,} cycles measured, "
@@ -40,22 +43,20 @@ def rtl_text(step: RtlStep) -> str:
     )
 
 
-def written_text(run: TextRun) -> str:
+@draws(TextRun)
+def written_lines(run: TextRun) -> Iterator[str]:
     """The text, and what it took."""
     cores = f"{run.cores} × " if run.cores > 1 else ""
-    lines = [
-        run.prompt + run.text,
-        "",
-        f"{run.tokens} tokens by {run.model}, {run.layers:,} ternary layers on {cores}{run.core}.",
-        f"Predicted: {_cycles(run.predicted)}.",
-    ]
+    yield run.prompt + run.text
+    yield ""
+    yield f"{run.tokens} tokens by {run.model}, {run.layers:,} ternary layers on {cores}{run.core}."
+    yield f"Predicted: {_cycles(run.predicted)}."
     if run.measured is None:
-        lines.append("--rtl runs the hardware.")
+        yield "--rtl runs the hardware."
     else:
-        equal = "all equal golden's" if run.first_mismatch is None else "not all golden's"
-        lines.append(f"Measured:  {_cycles(run.measured)}.")
-        lines.append(f"{run.values:,} activations and products, {equal}.")
-    return "\n".join(lines)
+        equal = "all equal" if run.first_mismatch is None else "not all equal"
+        yield f"Measured:  {_cycles(run.measured)}."
+        yield f"{run.values:,} activations and products, {equal} to the golden model's."
 
 
 def _cycles(passes: list[int]) -> str:
