@@ -16,6 +16,7 @@ from costmodel.cells.technology import (
     technologies,
 )
 from costmodel.fit.residual import Residual
+from costmodel.fpga import resources as fpgacost
 from costmodel.fpga.merged import MERGED, shared_counts
 from costmodel.fpga.resources import (
     RESOURCES,
@@ -29,7 +30,6 @@ from costmodel.fpga.resources import (
 )
 from costmodel.judge.cell_records import TRAINING, results_file
 from costmodel.judge.fpga_records import corrected
-from costmodel.synth.fpga import resources as fpgacost
 from hwgen.base.errors import ConfigError
 from hwgen.flow.calibrate.fpga import as_yaml
 from hwgen.spec.config import CoreConfig
