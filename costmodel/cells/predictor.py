@@ -1,16 +1,17 @@
 """Area, clock and energy of very many cores at once: the numbers of one core at a time, to the bit.
 
-Cores that differ only in tables L, ports K and reuse D have one *shape*. Of a shape, every part
-depends on at most two of the three: a table on whether D > 1, a fetch and conversions on none, a
-reduction on L, accumulators on L and D, control on few widths. Parts are priced once each, by
-`costmodel.cells.area`, `costmodel.cells.energy` and `costmodel.cells.delay`, and combined by
-arithmetic that is the same for Python integers and for numpy arrays of them, in the same order.
+Cores that differ only in tables L, ports K and reuse D have one *shape*. Of a shape, every unit
+depends on at most two of the three, and often on little of these, as
+`hwgen.spec.structure.UNIT_KINDS` says. Units are priced once each, by `costmodel.cells.area`,
+`costmodel.cells.energy` and `costmodel.cells.delay`, and combined by arithmetic that is the same
+for Python integers and for numpy arrays of them, in the same order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -30,23 +31,32 @@ from costmodel.cells.paths import (
     widest_stage,
 )
 from costmodel.cells.technology import Technology
-from hwgen.spec.axes import SIZES
+from hwgen.spec.axes import UNIT_SIZES as SIZE_NAMES
 from hwgen.spec.config import CoreConfig
-from hwgen.spec.counts import (
-    accumulate_counts,
-    counter_counts,
-    handshake_counts,
-    reduce_counts,
-    tile_index_counts,
-)
 from hwgen.spec.primitive import Counts
 from hwgen.spec.schedule import slots
-from hwgen.spec.structure import COMPONENTS, Structure, structure
+from hwgen.spec.structure import (
+    COMPONENTS,
+    IN_TILE_BITS,
+    OUT_TILE_BITS,
+    REUSED,
+    SATURATED_TABLES,
+    SIZE_AXES,
+    UNIT_KINDS,
+    UNIT_SIZES,
+    SizeAxis,
+    Structure,
+    sized,
+)
 
-VARIED = (*SIZES, "name")
+VARIED = (*SIZE_NAMES, "name")
 """What does not belong to a shape."""
 UnitArea = Callable[[str, Counts, Technology], float]
 """`costmodel.cells.area.unit_area`, or that of another model."""
+_IN_TILE_BITS, _OUT_TILE_BITS, _REUSED, _SATURATED_TABLES = map(
+    UNIT_SIZES.index, (IN_TILE_BITS, OUT_TILE_BITS, REUSED, SATURATED_TABLES)
+)
+"""Their places among `UNIT_SIZES`."""
 _SHAPE = attrgetter(*(name for name in CoreConfig.model_fields if name not in VARIED))
 
 
@@ -113,9 +123,13 @@ class PricedShape:
     ) -> None:
         self.core, self.technology, self.activity, self._area = core, technology, activity, area
         self._prices = prices
-        """Of control, reductions and accumulators, by their specs; shapes have many in common."""
-        self.mu = core.mu
+        """Of units by their specs; shapes have many in common."""
         self._known: dict[tuple[Any, ...], Any] = {}
+        self._kinds = [
+            (kind, partial(self._unit, place), [UNIT_SIZES.index(size) for size in kind.sizes])
+            for place, kind in enumerate(UNIT_KINDS)
+        ]
+        self._axes = [partial(self._sizes, axis) for axis in SIZE_AXES]
 
     def predict(self, tables: Any, ports: Any, reuse: Any) -> Prediction:
         """Numbers for integers, or for integer arrays that broadcast against each other.
@@ -123,46 +137,56 @@ class PricedShape:
         Each size must be legal beside 1 of the others, or ValueError; of combinations that are
         not legal the numbers mean nothing.
         """
-        deep = _look(lambda d: int(d > 1), reuse)
-        units = self._units(tables, ports, reuse, deep)
+        values = self._values(tables, ports, reuse)
+        units = self._units(tables, ports, values)
         wait = self._get(self._accumulator_latency)
         energies = (None, None, None)
         if self.technology.energy is not None:
             energies = self._energy(units, reuse, wait)
         return Prediction(
             _total(number * prices.area for _, number, prices in units),
-            self.period_ns(tables, ports, reuse, deep),
-            self._get(self._latency, tables, deep),
+            self.period_ns(tables, ports, reuse, values),
+            self._get(self._latency, tables, values[_REUSED]),
             wait,
             *energies,
         )
 
-    def _units(
-        self, tables: Any, ports: Any, reuse: Any, deep: Any
-    ) -> list[tuple[str, Any, Prices]]:
+    def _values(self, tables: Any, ports: Any, reuse: Any) -> list[Any]:
+        """That of each of `hwgen.spec.structure.UNIT_SIZES`."""
+        values: list[Any] = []
+        for of_axis, number in zip(self._axes, (tables, ports, reuse), strict=True):
+            found = self._get(of_axis, number)
+            values.extend(found if isinstance(found, tuple) else np.moveaxis(found, -1, 0))
+        return values
+
+    def _sizes(self, axis: SizeAxis, number: int) -> tuple[int, ...]:
+        """The values of all sizes of an axis at one number."""
+        return tuple(size.value(self.core, number) for size in UNIT_SIZES if size.axis == axis)
+
+    def _units(self, tables: Any, ports: Any, values: list[Any]) -> list[tuple[str, Any, Prices]]:
         """`Structure.units`, in their order, each with what one of them costs."""
-        widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
-        stages = self._get(self._tile_stages, tables)
-        words = self._get(self._words, tables)
-        return [
-            ("build", tables, self._prices_at(self._part, 0, deep)),
-            ("tables", tables, self._prices_at(self._part, 1, deep)),
-            ("fetch", tables * ports, self._prices_at(self._part, 2, 0)),
-            ("reduce", ports, self._prices_at(self._reduce, tables)),
-            ("accumulate", ports, self._prices_at(self._accumulate, words, reuse)),
-            ("control", 1, self._prices_at(self._counters, *widths)),
-            ("control", 1, self._prices_at(self._handshakes, stages, reuse)),
-            ("control", 1, self._prices_at(self._tile_index, widths[1], reuse)),
-            ("convert", tables * self.mu, self._prices_at(self._part, -3, 0)),
-            ("convert", ports, self._prices_at(self._part, -2, 0)),
-            ("convert", 1, self._prices_at(self._part, -1, 0)),
-        ]
+        mu, known = self.core.mu, self._known
+        if _any_array(values):
+            return [
+                (
+                    kind.component,
+                    kind.number(tables, ports, mu),
+                    self._prices_at(unit, [values[place] for place in places]),
+                )
+                for kind, unit, places in self._kinds
+            ]
+        units = []
+        for kind, unit, places in self._kinds:
+            key = (unit, *[values[place] for place in places])
+            prices = known[key] if key in known else self._get(*key)
+            units.append((kind.component, kind.number(tables, ports, mu), prices))
+        return units
 
     def area_by_component(self, tables: Any, ports: Any, reuse: Any) -> dict[str, Any]:
         """As `predict` takes them: area of each of `hwgen.spec.structure.COMPONENTS`."""
-        deep = _look(lambda d: int(d > 1), reuse)
         parts: dict[str, Any] = {}
-        for component, number, prices in self._units(tables, ports, reuse, deep):
+        values = self._values(tables, ports, reuse)
+        for component, number, prices in self._units(tables, ports, values):
             parts[component] = parts.get(component, 0.0) + number * prices.area
         return parts
 
@@ -181,22 +205,23 @@ class PricedShape:
             leakage = leakage + number * prices.leakage_nw
         return _total(parts.values()), clock, leakage * 1e-6
 
-    def period_ns(self, tables: Any, ports: Any, reuse: Any, deep: Any) -> Any:
-        """Longest stage; None without unit delays."""
+    def structure(self, tables: int, ports: int, reuse: int) -> Structure:
+        """The structure of one core of this shape."""
+        return sized(self.core, tables, ports, reuse)
+
+    def period_ns(self, tables: Any, ports: Any, reuse: Any, values: list[Any]) -> Any:
+        """Longest stage; None without unit delays. values: as `_values` gives them."""
         if self.technology.delays is None:
             return None
-        loop = self._get(self._loop_period, self._get(self._words, tables), reuse)
-        fixed = _larger(self._get(self._fixed_period, tables, deep), loop)
-        fetch = self._get(self._fetch_period, tables, deep)
+        few = values[_REUSED]
+        loop = self._get(self._loop_period, values[_SATURATED_TABLES], reuse)
+        fixed = _larger(self._get(self._fixed_period, tables, few), loop)
+        fetch = self._get(self._fetch_period, tables, few)
         period = _larger(fixed, fetch + self._get(self._port_fanout, ports))
-        widths = self._get(self._in_tile_bits, tables), self._get(self._out_tile_bits, ports)
-        sinks = control_sinks(tables * self._get(self._widest, deep), *widths)
-        control = self._get(self._control_period, widths[0], deep)
+        widths = values[_IN_TILE_BITS], values[_OUT_TILE_BITS]
+        sinks = control_sinks(tables * self._get(self._widest, few), *widths)
+        control = self._get(self._control_period, widths[0], few)
         return _larger(period, control + self._fanout("control", sinks))
-
-    def structure(self, tables: int, ports: int, reuse: int) -> Structure:
-        """Of one core of this shape."""
-        return structure(self.core.with_sizes(tables=tables, ports=ports, reuse=reuse))
 
     def _get(self, price: Callable[..., Any], *axes: Any) -> Any:
         """``price`` at ``axes``; each combination of values is priced once."""
@@ -208,9 +233,9 @@ class PricedShape:
             known = self._known[key] = price(*axes)
         return known
 
-    def _prices_at(self, price: Callable[..., Prices], *axes: Any) -> Prices:
+    def _prices_at(self, price: Callable[..., Prices], values: list[Any]) -> Prices:
         """`Prices` of one unit, or arrays of them."""
-        prices = self._get(price, *axes)
+        prices = self._get(price, *values)
         if isinstance(prices, Prices):
             return prices
         return Prices(*(prices[..., place] for place in range(len(Prices._fields))))
@@ -223,71 +248,32 @@ class PricedShape:
         energy = unit_energy(component, counts, technology, self.activity)
         return Prices(area, *energy, unit_leakage_nw(component, counts, technology))
 
-    def _part(self, place: int, deep: int) -> Prices:
-        """Of the unit at a place of `Structure.units` for which at most D > 1 matters."""
-        unit = self.structure(1, 1, 1 + deep).units[place]
-        return self._price(unit.component, unit.counts)
-
-    def _reduce(self, tables: int) -> Prices:
-        spec = self.structure(tables, 1, 1).reduce
-        return self._priced("reduce", spec, reduce_counts)
-
-    def _words(self, tables: int) -> int:
-        """Tables of a core with accumulators that cost the same as those of ``tables``.
-
-        The width of what is added matters only to accumulators that saturate.
-        """
-        return tables if self.core.acc_overflow == "saturate" else 1
-
-    def _accumulate(self, tables: int, reuse: int) -> Prices:
-        spec = self.structure(tables, 1, reuse).accumulate
-        return self._priced("accumulate", spec, accumulate_counts)
-
-    def _in_tile_bits(self, tables: int) -> int:
-        return (-(-self.core.max_in_features // (tables * self.mu))).bit_length()
-
-    def _out_tile_bits(self, ports: int) -> int:
-        return (-(-self.core.max_out_features // ports)).bit_length()
-
-    def _tile_stages(self, tables: int) -> int:
-        return self.structure(tables, 1, 1).control.tile_stages
-
-    def _counters(self, in_bits: int, out_bits: int) -> Prices:
-        control = self.structure(1, 1, 1).control
-        spec = replace(control, in_tile_bits=in_bits, out_tile_bits=out_bits)
-        return self._priced("control", spec, counter_counts)
-
-    def _handshakes(self, stages: int, reuse: int) -> Prices:
-        spec = replace(self.structure(1, 1, reuse).control, tile_stages=stages)
-        return self._priced("control", spec, handshake_counts)
-
-    def _tile_index(self, out_bits: int, reuse: int) -> Prices:
-        spec = replace(self.structure(1, 1, reuse).control, out_tile_bits=out_bits)
-        return self._priced("control", spec, tile_index_counts)
-
-    def _priced(self, component: str, spec: Any, counts: Callable[[Any], Counts]) -> Prices:
-        prices = self._prices.get((counts, spec))
+    def _unit(self, place: int, *values: int) -> Prices:
+        """Prices of a unit of the kind at a place of `UNIT_KINDS`, for values of its sizes."""
+        kind = UNIT_KINDS[place]
+        spec = kind.spec_of(self.core, values)
+        prices = self._prices.get((place, spec))
         if prices is None:
-            prices = self._prices[counts, spec] = self._price(component, counts(spec))
+            prices = self._prices[place, spec] = self._price(kind.component, kind.cost(spec))
         return prices
 
-    def _latency(self, tables: int, deep: int) -> int:
-        return self.structure(tables, 1, 1 + deep).latency
+    def _latency(self, tables: int, few: int) -> int:
+        return self.structure(tables, 1, few).latency
 
     def _accumulator_latency(self) -> int:
         return self.structure(1, 1, 1).accumulator_latency
 
-    def _widest(self, deep: int) -> int:
-        return widest_stage(self.structure(1, 1, 1 + deep))
+    def _widest(self, few: int) -> int:
+        return widest_stage(self.structure(1, 1, few))
 
-    def _fixed_period(self, tables: int, deep: int) -> float:
+    def _fixed_period(self, tables: int, few: int) -> float:
         """Longest stage forward that no number of ports makes longer."""
-        stages = forward_paths(self.structure(tables, 1, 1 + deep))
+        stages = forward_paths(self.structure(tables, 1, few))
         return max((self._path(path) for path in stages if path.sinks is None), default=0.0)
 
-    def _fetch_period(self, tables: int, deep: int) -> float:
+    def _fetch_period(self, tables: int, few: int) -> float:
         """The stage from which all ports fetch, without the fan-out to them."""
-        stages = forward_paths(self.structure(tables, 1, 1 + deep))
+        stages = forward_paths(self.structure(tables, 1, few))
         (path,) = (path for path in stages if path.sinks is not None)
         return self._path(replace(path, sinks=None))
 
@@ -295,8 +281,8 @@ class PricedShape:
         accumulate = self.structure(tables, 1, reuse).accumulate
         return max(self._path(path) for path in loop_paths(accumulate))
 
-    def _control_period(self, in_bits: int, deep: int) -> float:
-        control = self.structure(1, 1, 1 + deep).control
+    def _control_period(self, in_bits: int, few: int) -> float:
+        control = self.structure(1, 1, few).control
         return self._path(control_path(replace(control, in_tile_bits=in_bits)))
 
     def _port_fanout(self, ports: int) -> float:

@@ -224,8 +224,7 @@ def _verify_model(
         try:
             return verifier.run(layer.name, acts, weights)
         except GroupError as error:
-            fault = error.within(layer.name, 0, 0)
-            raise ConfigError(f"--model {folder}: {fault}; use codebook: ternary") from None
+            raise ConfigError(f"--model {folder}: {error.within(layer.name, 0, 0)}") from None
 
     try:
         logits = network.infer(images, on_core, config.number.bits, floats, config.sum_format)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 
+from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
 from hwgen.spec.number import FloatFormat
 from hwgen.spec.primitive import Counts, Family, Primitive, kind_of
 from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, Stage
@@ -176,6 +177,23 @@ def tile_index_counts(spec: ControlSpec) -> Counts:
         _add(counts, "and_row", index)
         _add(counts, "register_enable_reset", index)  # tile_index
     return counts
+
+
+def to_fixed_counts(spec: ToFixedSpec | None) -> Counts:
+    """One activation's conversion; none for what is no fixed point. So are the other two."""
+    return Counter() if spec is None else Counter({Primitive(spec.kind, spec.bits): 1})
+
+
+def from_fixed_counts(spec: FromFixedSpec | None) -> Counts:
+    """One output's conversion."""
+    return Counter() if spec is None else Counter({Primitive(spec.kind, spec.bits): 1})
+
+
+def limit_counts(spec: FromFixedSpec | None) -> Counts:
+    """The limit that the conversions of all outputs share, where tokens are aligned."""
+    if spec is None or not spec.point.aligned:
+        return Counter()
+    return Counter({Primitive("adder", spec.limit_bits): 1})
 
 
 def _add(counts: Counts, kind: str, width: int, fan_in: int = 0, number: int = 1) -> None:

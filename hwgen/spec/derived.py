@@ -110,14 +110,6 @@ class DerivedFields(CoreFields):
         return self.act_bits if self.kind == "multiplier" else self.book.key_bits
 
     @property
-    def max_in_tiles(self) -> int:
-        return -(-self.max_in_features // self.tile_n)
-
-    @property
-    def max_out_tiles(self) -> int:
-        return -(-self.max_out_features // self.tile_m)
-
-    @property
     def term(self) -> Interval:
         """Range of one activation times one weight; both ends are reached."""
         return term_range(self.number, self.kind == "multiplier")

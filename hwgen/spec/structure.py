@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
+from typing import Any, Literal, NamedTuple, get_args
 
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.counts import (
@@ -13,14 +14,17 @@ from hwgen.spec.counts import (
     build_counts,
     counter_counts,
     fetch_counts,
+    from_fixed_counts,
     handshake_counts,
+    limit_counts,
     reduce_counts,
     table_counts,
     tile_index_counts,
+    to_fixed_counts,
 )
 from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
 from hwgen.spec.number import FloatFormat
-from hwgen.spec.primitive import Counts, Primitive, scaled
+from hwgen.spec.primitive import Counts, scaled
 from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.spec.schedule import Schedule
 from hwgen.spec.sums import sum_dag
@@ -49,6 +53,137 @@ class Units(NamedTuple):
     component: str
     number: int
     counts: Counts
+
+
+SizeAxis = Literal["tables", "ports", "reuse"]
+SIZE_AXES: tuple[SizeAxis, ...] = get_args(SizeAxis)
+"""Sizes in which cores of one shape differ."""
+
+
+class Size(NamedTuple):
+    """What the primitives of a unit depend on of one size of a core.
+
+    value: of that size, in a core of any tables, ports and reuse. Without a field it is a size
+    again, which stands for all of the same value; else it is the content of the ``field`` of the
+    unit's spec in which alone the size shows.
+    """
+
+    axis: SizeAxis
+    value: Callable[[CoreConfig, int], int]
+    field: str | None = None
+
+
+def _in_tile_bits(core: CoreConfig, tables: int) -> int:
+    return (-(-core.max_in_features // (tables * core.mu))).bit_length()
+
+
+def _out_tile_bits(core: CoreConfig, ports: int) -> int:
+    return (-(-core.max_out_features // ports)).bit_length()
+
+
+def _tile_stages(core: CoreConfig, tables: int) -> int:
+    return sized(core, tables=tables).control.tile_stages
+
+
+TABLES = Size("tables", lambda core, tables: tables)
+SATURATED_TABLES = Size(
+    "tables", lambda core, tables: tables if core.acc_overflow == "saturate" else 1
+)
+"""Tables where accumulators saturate; to others the width of what they add does not matter."""
+IN_TILE_BITS = Size("tables", _in_tile_bits, "in_tile_bits")
+TILE_STAGES = Size("tables", _tile_stages, "tile_stages")
+OUT_TILE_BITS = Size("ports", _out_tile_bits, "out_tile_bits")
+REUSE = Size("reuse", lambda core, reuse: reuse)
+REUSED = Size("reuse", lambda core, reuse: min(reuse, 2))
+"""Whether a table serves more than one tile."""
+UNIT_SIZES = (TABLES, SATURATED_TABLES, IN_TILE_BITS, TILE_STAGES, OUT_TILE_BITS, REUSE, REUSED)
+"""All of them, by axis."""
+
+
+class UnitKind(NamedTuple):
+    """Units of a core that are all equal, and what they depend on.
+
+    number: from tables, ports and mu, integers or arrays of them. spec: what one unit is. counts:
+    its primitives, as written; merged: what is left of them once synthesis has merged what is
+    equal, where that is less. sizes: all that the spec's primitives depend on of tables, ports and
+    reuse, one of each axis at most.
+    """
+
+    component: str
+    number: Callable[[Any, Any, int], Any]
+    spec: Callable[[Structure], Any]
+    counts: Callable[[Any], Counts]
+    sizes: tuple[Size, ...] = ()
+    merged: Callable[[Any], Counts] | None = None
+
+    @property
+    def cost(self) -> Callable[[Any], Counts]:
+        """Primitives that one unit costs, from its spec."""
+        return self.merged or self.counts
+
+    def spec_of(self, core: CoreConfig, values: Sequence[int]) -> Any:
+        """The spec of a unit in any core like ``core``, whose ``sizes`` have these values."""
+        found = list(zip(self.sizes, values, strict=True))
+        spec = self.spec(sized(core, **{s.axis: v for s, v in found if s.field is None}))
+        fields = {size.field: value for size, value in found if size.field is not None}
+        return replace(spec, **fields) if fields else spec
+
+
+def _per_table(tables: Any, ports: Any, mu: int) -> Any:
+    return tables
+
+
+def _per_port(tables: Any, ports: Any, mu: int) -> Any:
+    return ports
+
+
+def _one(tables: Any, ports: Any, mu: int) -> Any:
+    return 1
+
+
+UNIT_KINDS = (
+    UnitKind(
+        "build",
+        _per_table,
+        lambda core: core.build,
+        build_counts,
+        (REUSED,),
+        merged=partial(build_counts, merged=True),
+    ),
+    UnitKind(
+        "tables",
+        _per_table,
+        lambda core: core.build,
+        table_counts,
+        (REUSED,),
+        merged=partial(table_counts, merged=True),
+    ),
+    UnitKind(
+        "fetch", lambda tables, ports, mu: tables * ports, lambda core: core.fetch, fetch_counts
+    ),
+    UnitKind("reduce", _per_port, lambda core: core.reduce, reduce_counts, (TABLES,)),
+    UnitKind(
+        "accumulate",
+        _per_port,
+        lambda core: core.accumulate,
+        accumulate_counts,
+        (SATURATED_TABLES, REUSE),
+    ),
+    UnitKind(
+        "control", _one, lambda core: core.control, counter_counts, (IN_TILE_BITS, OUT_TILE_BITS)
+    ),
+    UnitKind("control", _one, lambda core: core.control, handshake_counts, (TILE_STAGES, REUSE)),
+    UnitKind("control", _one, lambda core: core.control, tile_index_counts, (OUT_TILE_BITS, REUSE)),
+    UnitKind(
+        "convert",
+        lambda tables, ports, mu: tables * mu,
+        lambda core: core.to_fixed,
+        to_fixed_counts,
+    ),
+    UnitKind("convert", _per_port, lambda core: core.from_fixed, from_fixed_counts),
+    UnitKind("convert", _one, lambda core: core.from_fixed, limit_counts),
+)
+"""What every core is made of, in the order in which costs are added up."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +281,8 @@ class Structure:
         c = self.config
         return ControlSpec(
             reuse=c.reuse,
-            in_tile_bits=c.max_in_tiles.bit_length(),
-            out_tile_bits=c.max_out_tiles.bit_length(),
+            in_tile_bits=IN_TILE_BITS.value(c, c.tables),
+            out_tile_bits=OUT_TILE_BITS.value(c, c.ports),
             build_stages=len(self.build.stages),
             tile_stages=self.fetch.loads + self.reduce.loads,
             add_stages=self.accumulate.loads,
@@ -207,50 +342,32 @@ class Structure:
         Of a table that builds one sum twice, or stores a number and its negative, what synthesis
         merges counts once: this is what a core costs.
         """
-        return self._units(merged=True)
-
-    def _units(self, merged: bool) -> tuple[Units, ...]:
-        c = self.config
-        tables, ports = c.tables, c.ports
-        return (
-            Units("build", tables, build_counts(self.build, merged)),
-            Units("tables", tables, table_counts(self.build, merged)),
-            Units("fetch", tables * ports, fetch_counts(self.fetch)),
-            Units("reduce", ports, reduce_counts(self.reduce)),
-            Units("accumulate", ports, accumulate_counts(self.accumulate)),
-            Units("control", 1, counter_counts(self.control)),
-            Units("control", 1, handshake_counts(self.control)),
-            Units("control", 1, tile_index_counts(self.control)),
-            *self._converters(),
+        return tuple(
+            Units(kind.component, self._number(kind), kind.cost(kind.spec(self)))
+            for kind in UNIT_KINDS
         )
 
-    def _converters(self) -> tuple[Units, ...]:
-        """Conversions to fixed point and back; empty for integers."""
-        to, back, c = self.to_fixed, self.from_fixed, self.config
-        inward, outward, shared = Counts(), Counts(), Counts()
-        if to is not None and back is not None:
-            inward[Primitive(to.kind, to.bits)] = 1
-            outward[Primitive(back.kind, back.bits)] = 1
-            if c.exponent_bits:
-                shared[Primitive("adder", back.limit_bits)] = 1
-        return (
-            Units("convert", c.tile_n, inward),
-            Units("convert", c.ports, outward),
-            Units("convert", 1, shared),
-        )
+    def _number(self, kind: UnitKind) -> int:
+        number: int = kind.number(self.config.tables, self.config.ports, self.config.mu)
+        return number
 
     @cached_property
     def counts(self) -> dict[str, Counts]:
         """Primitives of the whole core by component (``COMPONENTS``), exactly as written."""
         counts: dict[str, Counts] = {name: Counter() for name in COMPONENTS}
-        for component, number, one in self._units(merged=False):
-            counts[component] += scaled(one, number)
+        for kind in UNIT_KINDS:
+            counts[kind.component] += scaled(kind.counts(kind.spec(self)), self._number(kind))
         return counts
 
     @property
     def total(self) -> Counts:
         """Primitives of the whole core."""
         return sum(self.counts.values(), Counter())
+
+
+def sized(core: CoreConfig, tables: int = 1, ports: int = 1, reuse: int = 1) -> Structure:
+    """The structure of a core like ``core`` but for these sizes, which are legal ones."""
+    return structure(core.model_copy(update={"tables": tables, "ports": ports, "reuse": reuse}))
 
 
 @lru_cache(maxsize=65536)

@@ -28,7 +28,8 @@ class GroupError(ValueError):
     """
 
     def __init__(self, fault: str, row: int, column: int) -> None:
-        super().__init__(f"{fault} at row {row}, column {column}")
+        where = f"at row {row}, column {column}"
+        super().__init__(f"{fault} {where}; a core with codebook ternary takes any weights")
         self.fault, self.row, self.column = fault, row, column
 
     def within(self, name: str, row: int, column: int) -> GroupError:

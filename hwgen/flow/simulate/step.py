@@ -114,10 +114,8 @@ def simulate_rtl(
                     done, pending = wait(pending, return_when=FIRST_COMPLETED)
                     found += [future.result() for future in done]
                     progress(len(found), total)
-        except CheckpointError as error:
+        except (CheckpointError, GroupError) as error:
             raise ConfigError(f"{model}: {error}") from None
-        except GroupError as error:
-            raise ConfigError(f"{model}: {error}; use codebook: ternary") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

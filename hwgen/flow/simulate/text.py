@@ -162,10 +162,8 @@ def simulate_text(
     status("golden")
     try:
         text = write(golden)
-    except (PromptError, NetworkValueError) as error:
+    except (PromptError, NetworkValueError, GroupError) as error:
         raise ConfigError(f"{model}: {error}") from None
-    except GroupError as error:
-        raise ConfigError(f"{model}: {error}; use codebook: ternary") from None
     result = TextRun(
         model=Path(model).resolve().name,
         core=str(system.core.name),

@@ -72,8 +72,8 @@ def test_a_codebook_from_file_to_verilog(hwgen_cli):
     assert (outcome.code, outcome.err) == (
         2,
         f"hwgen: error: --model {DIGITS}: layers.0: weights must be groups of 4 of codebook "
-        "sherry34 (exactly one zero); found [0, 0, 1, 1] at row 0, column 0; use codebook: "
-        "ternary\n",
+        "sherry34 (exactly one zero); found [0, 0, 1, 1] at row 0, column 0; a core with "
+        "codebook ternary takes any weights\n",
     )
 
 

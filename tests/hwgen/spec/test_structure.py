@@ -10,7 +10,7 @@ import pytest
 from costmodel.judge.samples import load_samples
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.primitive import GENERATED, Family, Primitive
-from hwgen.spec.structure import structure
+from hwgen.spec.structure import SIZE_AXES, UNIT_KINDS, UNIT_SIZES, sized, structure
 from hwgen.spec.sums import BUILDERS
 from hwgen.verilog.emit import emit
 from tests.support import cases
@@ -156,6 +156,38 @@ def test_multiplexer_inputs(config, tmp_path):
             if primitive.kind == kind:
                 expected[component] += primitive.fan_in * primitive.width * number
     assert found == +expected
+
+
+GRID = [(1, 1, 1), (2, 3, 2), (3, 5, 1), (7, 2, 9), (16, 40, 3), (33, 1, 4)]
+"""Tables, ports and reuse."""
+
+
+@pytest.mark.parametrize("config", CASES.values(), ids=CASES)
+def test_units_depend_on_nothing_but_their_sizes(config):
+    for sizes in GRID:
+        core = sized(config, *sizes)
+        for kind in UNIT_KINDS:
+            values = [s.value(core.config, getattr(core.config, s.axis)) for s in kind.sizes]
+            alike = kind.spec_of(config, values)
+            assert kind.cost(alike) == kind.cost(kind.spec(core))
+            assert kind.counts(alike) == kind.counts(kind.spec(core))
+
+
+def test_a_unit_names_a_size_of_each_axis_at_most_and_all_are_used():
+    axes = [[size.axis for size in kind.sizes] for kind in UNIT_KINDS]
+    assert all(len(set(names)) == len(names) for names in axes)
+    assert {size for kind in UNIT_KINDS for size in kind.sizes} == {*UNIT_SIZES}
+    assert [axis for axis in SIZE_AXES for size in UNIT_SIZES if size.axis == axis] == [
+        size.axis for size in UNIT_SIZES
+    ]
+
+
+def test_a_size_left_out_would_show():
+    (reduce,) = (kind for kind in UNIT_KINDS if kind.component == "reduce")
+    config = CASES["lut_mu3_registers_d1"]
+    careless = reduce._replace(sizes=())
+    found = careless.cost(careless.spec_of(config, []))
+    assert found != careless.cost(careless.spec(sized(config, tables=3)))
 
 
 def test_a_wrong_count_is_noticed(tmp_path):

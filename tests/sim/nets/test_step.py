@@ -137,7 +137,7 @@ def test_a_fault_of_a_layer_names_its_own_row_and_column():
     with pytest.raises(GroupError) as caught:
         run_golden(Plan(System(config), linear.shape), np.ones((1, 20), np.int8), linear)
     assert str(caught.value).startswith("some: weights must be groups of 4")
-    assert str(caught.value).endswith("found [1, 1, -1, -1] at row 5, column 12")
+    assert "found [1, 1, -1, -1] at row 5, column 12;" in str(caught.value)
 
 
 @pytest.fixture
