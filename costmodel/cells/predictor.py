@@ -31,7 +31,7 @@ from costmodel.cells.paths import (
     widest_stage,
 )
 from costmodel.cells.technology import Technology
-from hwgen.spec.axes import UNIT_SIZES as SIZE_NAMES
+from hwgen.spec.axes import SIZES as SIZE_NAMES
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.primitive import Counts
 from hwgen.spec.schedule import slots
