@@ -20,11 +20,11 @@ STDLIB = sys.stdlib_module_names
 GROUND = ("hwgen.base", "hwgen.spec")
 MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None]] = {
     # Files: modules of the project, and of others where these are limited.
-    "hwgen/base/*": (("hwgen.base",), ("pydantic", "pydantic_core", "yaml", "distributed")),
+    "hwgen/base/*": (("hwgen.base",), ("pydantic", "pydantic_core", "yaml", "distributed", "rich")),
     "hwgen/spec/*": (GROUND, ("pydantic", "pydantic_core")),
     "hwgen/space/*": ((*GROUND, "hwgen.space"), ("pydantic", "pydantic_core")),
     "hwgen/rtl/*": (("hwgen.spec", "hwgen.rtl"), ("amaranth",)),
-    "hwgen/verilog/*": (("hwgen", *GROUND, "hwgen.rtl", "hwgen.verilog"), ("amaranth",)),
+    "hwgen/verilog/*": ((*GROUND, "hwgen.rtl", "hwgen.verilog"), ("amaranth",)),
     "costmodel/*": ((*GROUND, "costmodel"), None),
     "sim/golden/*": (("sim.golden",), ("numpy", "ml_dtypes")),
     "sim/*": ((*GROUND, "sim"), None),
@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None]] = {
 """The first pattern that a file matches counts. Only `hwgen/flow` and `hwgen/cli` join packages."""
 NEVER = {"costmodel/*": "amaranth", "sim/*": "amaranth", "hwgen/flow/*": "hwgen.cli"}
 FLOORS = {
-    "hwgen": ("base", "spec", "rtl space", "verilog", "flow", "cli", "__main__"),
+    "hwgen": ("base", "spec", "rtl space", "verilog", "flow", "tables", "cli api", "__main__"),
     "hwgen/flow": (
         "bandwidth layer checkpoint",
         "generate verify inspect",
