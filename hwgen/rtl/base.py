@@ -10,6 +10,8 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 
+from hwgen.spec.ports import CLOCK, RESET, port_name
+
 
 class Spec(Protocol):
     """What a unit builds: frozen, hashable, with a name that tells it from every other one."""
@@ -19,6 +21,8 @@ class Spec(Protocol):
 
 
 SpecT = TypeVar("SpecT", bound=Spec)
+Formats = dict[tuple[str, str], str]
+"""Number formats by stream and field: what a signature, which knows widths alone, does not say."""
 
 
 class Unit(wiring.Component, Generic[SpecT]):
@@ -43,10 +47,14 @@ class Unit(wiring.Component, Generic[SpecT]):
             return platform.instance(self)
         return self.body()
 
+    def formats(self) -> Formats:
+        """Number formats of the fields of streams that have one."""
+        return {}
+
     def flat_ports(self) -> dict[str, tuple[Value, wiring.Flow]]:
-        """Port name to value and direction, nested names joined by two underscores."""
+        """Port name to value and direction."""
         return {
-            "__".join(map(str, path)): (Value.cast(value), member.flow)
+            port_name(*path): (Value.cast(value), member.flow)
             for path, member, value in self.signature.flatten(self)
         }
 
@@ -93,8 +101,8 @@ class Emission:
         if name not in self.modules:
             text = rtlil.convert(_Body(unit), name=name, platform=self, emit_src=False)
             ports = re.findall(r"^  wire .*\b(?:input|output) \d+ .*\\(\S+)$", text, re.MULTILINE)
-            if "\\rst [" not in text:  # Declared, never read: nothing in it is reset.
-                ports = [port for port in ports if port != "rst"]
+            if f"\\{RESET} [" not in text:  # Declared, never read: nothing in it is reset.
+                ports = [port for port in ports if port != RESET]
             self.modules[name] = EmittedModule(name, text, frozenset(ports), unit.summary)
         return self.modules[name]
 
@@ -105,8 +113,8 @@ class Emission:
             ("i_" if flow == wiring.In else "o_") + name: value
             for name, (value, flow) in unit.flat_ports().items()
         }
-        if "clk" in module.ports:
-            connections["i_clk"] = ClockSignal()
-        if "rst" in module.ports:
-            connections["i_rst"] = ResetSignal()
+        if CLOCK in module.ports:
+            connections[f"i_{CLOCK}"] = ClockSignal()
+        if RESET in module.ports:
+            connections[f"i_{RESET}"] = ResetSignal()
         return Instance(module.name, **connections)

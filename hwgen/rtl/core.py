@@ -9,7 +9,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.accumulate import Accumulate
-from hwgen.rtl.base import Unit
+from hwgen.rtl.base import Formats, Unit
 from hwgen.rtl.build import Build
 from hwgen.rtl.control import Control, command_layout
 from hwgen.rtl.fetch import Fetch, Product
@@ -17,7 +17,9 @@ from hwgen.rtl.fixed import FromFixed, ToFixed
 from hwgen.rtl.floating import FloatAccumulate, FloatReduce
 from hwgen.rtl.reduce import Reduce
 from hwgen.rtl.words import act_shape
+from hwgen.spec.config import CoreConfig
 from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
+from hwgen.spec.ports import ACTS, SUMS
 from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.spec.structure import Structure
 from hwgen.spec.units import (
@@ -25,6 +27,29 @@ from hwgen.spec.units import (
     PortSpec,
     TableSpec,
 )
+
+
+def acts_layout(c: CoreConfig) -> data.Layout:
+    """A beat of activations, or of their codes if they are floating-point, and the exponent."""
+    act = act_shape(c.number) if c.float_number is None else c.act_bits
+    acts = data.ArrayLayout(data.ArrayLayout(act, c.tile_n), 1)
+    if c.exponent_bits:
+        return data.StructLayout({"acts": acts, "exponent": c.exponent_bits})
+    return acts
+
+
+def keys_layout(c: CoreConfig) -> data.Layout:
+    """A beat of keys, or of the multiplier's weights, which are like its activations."""
+    weights = c.kind == "multiplier" and c.float_number is None
+    key = act_shape(c.number) if weights else c.weight_bits
+    return data.ArrayLayout(data.ArrayLayout(key, c.tables), c.ports)
+
+
+def sums_layout(c: CoreConfig) -> data.Layout:
+    """A beat of outputs, or of their codes if they are floating-point, and its flags."""
+    out = signed(c.sum_bits) if c.float_number is None else c.out_bits
+    sums: dict[str, Any] = {"sums": data.ArrayLayout(data.ArrayLayout(out, c.ports), 1)}
+    return data.StructLayout(sums | {"last": 1} | ({"error": 1} if c.exponent_bits else {}))
 
 
 class Table(Unit[TableSpec]):
@@ -194,23 +219,20 @@ class Core(Unit[Structure]):
             f"{c.kind} core: {c.act} activations, {c.tile_n} inputs x {c.tile_m} outputs per "
             f"cycle, {spec.latency} cycles of latency."
         )
-        act = act_shape(c.number) if c.float_number is None else c.act_bits
-        acts: data.Layout = data.ArrayLayout(data.ArrayLayout(act, c.tile_n), 1)
-        if c.exponent_bits:
-            acts = data.StructLayout({"acts": acts, "exponent": c.exponent_bits})
-        keys = data.ArrayLayout(data.ArrayLayout(c.weight_bits, c.tables), c.ports)
-        out = signed(c.sum_bits) if c.float_number is None else c.out_bits
-        sums: dict[str, Any] = {"sums": data.ArrayLayout(data.ArrayLayout(out, c.ports), 1)}
-        sums |= {"last": 1, "error": 1} if c.exponent_bits else {"last": 1}
         super().__init__(
             spec,
             {
                 "commands": In(stream.Signature(command_layout(spec.control))),
-                "acts": In(stream.Signature(acts)),
-                "keys": In(stream.Signature(keys)),
-                "sums": Out(stream.Signature(data.StructLayout(sums))),
+                "acts": In(stream.Signature(acts_layout(c))),
+                "keys": In(stream.Signature(keys_layout(c))),
+                "sums": Out(stream.Signature(sums_layout(c))),
             },
         )
+
+    def formats(self) -> Formats:
+        c = self.spec.config
+        sums = f"int{c.sum_bits}" if c.sum_number is None else c.sum_number.name
+        return {(ACTS, "acts"): c.act, (SUMS, "sums"): sums}
 
     def body(self) -> Module:
         spec = self.spec
