@@ -18,5 +18,5 @@ def generate(core: Path, out: Path | None = None) -> Path:
 
 
 def write(emitted: Emitted, folder: Path) -> None:
-    """Both files of a core at once, or neither."""
+    """All files of a core at once, or none."""
     write_atomically({folder / name: content for name, content in emitted.files.items()})

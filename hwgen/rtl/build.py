@@ -40,6 +40,8 @@ class Build(Unit[BuildSpec]):
         Entry i is the sum of the codebook's entry i; a full table goes on with their negatives.
     """
 
+    in_processes = True
+
     def __init__(self, spec: BuildSpec) -> None:
         self.summary = (
             f"Sums of {spec.mu} {spec.number.name} activations: {len(spec.outputs)} entries from "

@@ -146,9 +146,10 @@ class Control(Unit[ControlSpec]):
             index = Signal(spec.index_bits, name="tile_index")
             next_index = Signal(spec.index_bits + 1, name="next_index")
             last_tile = Signal(name="last_tile")
+            one_block = (1 << spec.out_tile_bits) - 1 <= spec.reuse  # Whatever a command says.
             m.d.comb += [
                 next_index.eq(index + 1),
-                last_block.eq(tiles_left <= spec.reuse),
+                last_block.eq(1 if one_block else tiles_left <= spec.reuse),
                 last_tile.eq((next_index == spec.reuse) | (next_index == tiles_left)),
                 leaves_table.eq(issue & last_tile),
             ]

@@ -30,6 +30,8 @@ class ToFixed(Unit[ToFixedSpec]):
     special : Out(1)
     """
 
+    in_processes = True
+
     def __init__(self, spec: ToFixedSpec) -> None:
         number, aligned = spec.point.number, spec.point.aligned_bits is not None
         self.summary = f"{number.name} to an integer of {spec.bits} bits, " + (
