@@ -80,7 +80,7 @@ class _Body(Elaboratable):
 
 @dataclass(frozen=True)
 class EmittedModule:
-    """One distinct module: RTLIL text, the ports that it has, and how its Verilog looks (`Unit`)."""
+    """One distinct module: RTLIL text, the ports that it has, and what its `Unit` says of it."""
 
     name: str
     rtlil: str

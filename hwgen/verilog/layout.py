@@ -5,61 +5,56 @@ from __future__ import annotations
 import textwrap
 
 LONGEST_LINE = 100
-_DEEPER, _HIGHER = "([{", ")]}"
 
 
 def wrapped(line: str) -> str:
-    """A line of code over as many lines as it takes, broken at spaces outside brackets if it can.
+    """A line of code over as many lines as it takes, broken at spaces, outside brackets if it can.
 
     A word alone is never broken.
     """
     indent = len(line) - len(line.lstrip())
-    lines, start = [], 0
-    while len(line) - start > LONGEST_LINE - (indent + 2 if lines else 0):
-        room = LONGEST_LINE - (indent + 2 if lines else 0)
+    lines: list[str] = []
+    start, room = 0, LONGEST_LINE
+    while len(line) - start > room:
         cut = _cut(line, start + (0 if lines else indent), start + room)
         if cut is None:
             break
         lines.append(line[start:cut])
-        start = cut + 1
-    lines.append(line[start:])
-    return ("\n" + " " * (indent + 2)).join(lines)
+        start, room = cut + 1, LONGEST_LINE - indent - 2
+    return ("\n" + " " * (indent + 2)).join([*lines, line[start:]])
 
 
 def _cut(line: str, start: int, end: int) -> int | None:
-    """The space at which to break ``line[start:]``: the least deep, then the last up to ``end``."""
-    least = start + (end - start) // 2  # Rather inside brackets than after a few words.
-    best, depth = None, 0
-    lowest = len(line)
-    first = None
-    for i in range(start, len(line)):
-        character = line[i]
-        if character in _DEEPER:
-            depth += 1
-        elif character in _HIGHER:
-            depth -= 1
-        elif character == " " and i > start:
-            if i > end:
-                first = i
-                break
-            if i >= least and depth <= lowest:
-                best, lowest = i, depth
-            elif best is None:
-                first = i
-    return best if best is not None else first
+    """The space at which ``line[start:]`` is broken: up to ``end``, if there is one.
+
+    In the second half of the line it is the last one of those in the fewest brackets.
+    """
+    best: int | None = None
+    best_rank, depth = (True, 0), 0
+    for place in range(start, len(line)):
+        character = line[place]
+        depth += (character in "([{") - (character in ")]}")
+        if character != " ":
+            continue
+        if place > end:
+            return place if best is None else best
+        early = place < (start + end) // 2
+        rank = (early, 0 if early else depth)
+        if rank <= best_rank or best is None:
+            best, best_rank = place, rank
+    return best
 
 
 def comment(text: str) -> list[str]:
-    """Text as lines of a comment; each of its own lines begins a new one, indents are kept."""
+    """Text as a comment, each of its lines over as many as it takes, at its own indent."""
     lines = []
     for line in text.splitlines():
-        inner = " " * (len(line) - len(line.lstrip()))
+        indent = " " * (len(line) - len(line.lstrip()))
         lines += textwrap.wrap(
-            line,
+            line.strip(),
             LONGEST_LINE,
-            initial_indent="// ",
-            subsequent_indent=f"// {inner}",
-            drop_whitespace=True,
+            initial_indent=f"// {indent}",
+            subsequent_indent=f"// {indent}",
             break_long_words=False,
             break_on_hyphens=False,
         ) or ["//"]

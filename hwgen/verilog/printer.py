@@ -23,11 +23,12 @@ from hwgen.verilog.rtlil import (
     Sig,
     Statement,
     Switch,
-    Tidy,
     extend,
     join,
+    sig_part,
     sig_width,
 )
+from hwgen.verilog.tidy import Tidy
 
 BINARY = {
     "$add": "+",
@@ -242,16 +243,42 @@ class Printer:
                 yield f"{indent}{target} {sign} {self.value(statement.value)};"
             elif sig_width(statement.selector) == 1:
                 yield from self._if_chain(statement, sign, indent)
+            elif any("-" in pattern for patterns, _ in statement.cases for pattern in patterns):
+                yield from self._priority(statement, sign, indent)
             else:
                 yield from self._case(statement, sign, indent)
+
+    def _priority(self, switch: Switch, sign: str, indent: str) -> Iterator[str]:
+        """A switch with bits that do not matter: the first case that fits, as if and else."""
+        word = "if"
+        for patterns, body in switch.cases:
+            conditions = [self._fits(switch.selector, pattern) for pattern in patterns]
+            always = not conditions or "" in conditions
+            if always and word == "if":
+                yield from self._statements(body, sign, indent)
+                return
+            head = "else" if always else f"{word} ({' | '.join(conditions)})"
+            yield f"{indent}{head} begin"
+            yield from self._statements(body, sign, indent + "  ")
+            yield f"{indent}end"
+            if always:
+                return
+            word = "else if"
+
+    def _fits(self, selector: Sig, pattern: str) -> str:
+        """Whether ``selector`` fits a pattern, which has its highest bit first."""
+        bits = [
+            ("" if wanted == "1" else "~") + self.value(sig_part(selector, place, 1), alone=False)
+            for place, wanted in enumerate(reversed(pattern))
+            if wanted != "-"
+        ]
+        return bits[0] if len(bits) == 1 else f"({' & '.join(bits)})" if bits else ""
 
     def _case(self, switch: Switch, sign: str, indent: str) -> Iterator[str]:
         width = sig_width(switch.selector)
         yield f"{indent}case ({self.value(switch.selector)})"
         seen_default = False
         for patterns, body in switch.cases:
-            if any("-" in pattern for pattern in patterns):
-                raise RtlilError(f"{self.module.name}: patterns with gaps are not printed")
             labels = ", ".join(f"{width}'h{int(p, 2):x}" for p in patterns) or "default"
             seen_default |= not patterns
             lines = [line.strip() for line in self._statements(body, sign, "")]
@@ -441,5 +468,8 @@ def print_verilog(modules: list[tuple[Module, str, bool]]) -> str:
     """Verilog of modules, given children first, each with its summary and ``in_processes``
     (`hwgen.rtl.base.Unit`); the top comes first."""
     outputs = {module.name: output_ports(module) for module, _, _ in modules}
-    texts = [Printer(module, outputs, *rest).text() for module, *rest in modules]
+    texts = [
+        Printer(module, outputs, summary, in_processes).text()
+        for module, summary, in_processes in modules
+    ]
     return "\n".join(reversed(texts))

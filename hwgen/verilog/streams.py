@@ -9,7 +9,7 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib import data, stream, wiring
 
-from hwgen.rtl.base import Formats, Unit
+from hwgen.rtl.base import Formats
 from hwgen.spec.ports import port_name
 from hwgen.verilog.rtlil import Wire
 
@@ -60,16 +60,19 @@ class Stream:
         return {"direction": self.direction, **self.ports, "layout": layout}
 
 
-def streams(unit: Unit[Any]) -> tuple[Stream, ...]:
-    """The streams of a unit, in the order of its signature."""
-    formats, found = unit.formats(), []
-    for role, signature in _interfaces(unit.signature):
-        payload = signature.members["payload"]
+def streams(signature: wiring.Signature, formats: Formats) -> tuple[Stream, ...]:
+    """The streams of a component, in the order of its signature.
+
+    formats: `hwgen.rtl.base.Unit.formats`.
+    """
+    found = []
+    for role, interface in _interfaces(signature):
+        payload = interface.members["payload"]
         layout = tuple(_fields(role, payload.shape, formats))
         ports = {signal: port_name(role, signal) for signal in SIGNALS}
         found.append(Stream(role, DIRECTIONS[payload.flow], ports, layout))
     known = {(each.role, field.name) for each in found for field in each.layout}
-    assert formats.keys() <= known, f"{unit.spec.module_name}: {formats.keys() - known}"
+    assert formats.keys() <= known, f"formats of no field: {formats.keys() - known}"
     return tuple(found)
 
 
@@ -98,7 +101,8 @@ def _fields(
         dimensions.append(shape.length)
         shape = shape.elem_shape
     if isinstance(shape, data.Layout):
-        raise TypeError(f"{role}: {name}: an array of structures is not a field")
+        where = f"{role}: {name}" if name else role
+        raise TypeError(f"{where}: an array of structures is not a field")
     name, element = name or role, Shape.cast(shape)
     number = formats.get((role, name))
     yield Field(name, low, element.width, element.signed, tuple(dimensions), number)

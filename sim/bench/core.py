@@ -120,7 +120,7 @@ class Core:
         if not sums["signed"]:
             fields &= (1 << sums["bits"]) - 1
         values = beats.output_order(fields, run.tokens, ports, run.out_features)
-        flags = {
+        flags: dict[str, list] = {
             name: [w >> self._fields[name]["low"] & 1 for w in words]
             for name in ("last", "error")
             if name in self._fields
