@@ -14,9 +14,9 @@ from hwgen.spec.units import AccumulateSpec
 class Accumulate(Unit[AccumulateSpec]):
     """The ``reuse`` accumulators of one port, and their one adder.
 
-    On an edge with ``write`` set, the accumulator that ``index`` names becomes itself (0 on the
-    first n-tile: the old value is masked, never cleared) plus total + carry. With one accumulator
-    it is also the output. With more, the last n-tile's sums load the output register instead.
+    The new sum is total + carry plus the accumulator that ``index`` names; on the first n-tile that
+    is taken as 0, without ever being cleared. With one accumulator, it is also the output. With
+    several, the sums of the last n-tile go to the output register and not to an accumulator.
     Latency 1 cycle, one tile per cycle. Exact; a narrower accumulator wraps modulo 2^sum_bits, or
     is clamped to its range after every n-tile where ``saturate``.
 
@@ -24,14 +24,17 @@ class Accumulate(Unit[AccumulateSpec]):
     -------
     total : In(signed(word_bits))
     carry : In(1), only with carries
+        What is added is total + carry.
     first : In(1)
         This is the first n-tile of its outputs.
     index : In(range(reuse)), only with several accumulators
+        The accumulator that is read.
     write : In(reuse)
-        Bit d loads accumulator d.
+        Bit d loads accumulator d with the new sum.
     finish : In(1), only with several accumulators
-        Loads the output register.
+        Loads the output register with the new sum.
     sum : Out(signed(sum_bits))
+        The accumulator, or the output register.
     """
 
     def __init__(self, spec: AccumulateSpec) -> None:

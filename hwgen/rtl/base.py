@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
+
+from hwgen.spec.ports import CLOCK, RESET, port_name
 
 
 class Spec(Protocol):
@@ -19,6 +21,8 @@ class Spec(Protocol):
 
 
 SpecT = TypeVar("SpecT", bound=Spec)
+Formats = dict[tuple[str, str], str]
+"""Number formats by stream and field: what a signature, which knows widths alone, does not say."""
 
 
 class Unit(wiring.Component, Generic[SpecT]):
@@ -30,6 +34,11 @@ class Unit(wiring.Component, Generic[SpecT]):
     """
 
     summary: str
+    in_processes: ClassVar[bool] = False
+    """Whether Verilog computes wires in processes of their own, ``always @*``, not in continuous
+    assignments. A simulator that goes by events carries every change through a chain of assignments
+    by itself, and a word of many parts anew for each part; a process runs once for all changes of
+    an instant. A table of 364 entries runs a hundred times as fast; to others it is the same."""
 
     def __init__(self, spec: SpecT, members: dict[str, wiring.Member]) -> None:
         self.spec = spec
@@ -43,10 +52,14 @@ class Unit(wiring.Component, Generic[SpecT]):
             return platform.instance(self)
         return self.body()
 
+    def formats(self) -> Formats:
+        """Number formats of the fields of streams that have one."""
+        return {}
+
     def flat_ports(self) -> dict[str, tuple[Value, wiring.Flow]]:
-        """Port name to value and direction, nested names joined by two underscores."""
+        """Port name to value and direction."""
         return {
-            "__".join(map(str, path)): (Value.cast(value), member.flow)
+            port_name(*path): (Value.cast(value), member.flow)
             for path, member, value in self.signature.flatten(self)
         }
 
@@ -67,12 +80,13 @@ class _Body(Elaboratable):
 
 @dataclass(frozen=True)
 class EmittedModule:
-    """One distinct module: RTLIL text, the ports that it has, and the comment above it."""
+    """One distinct module: RTLIL text, the ports that it has, and what its `Unit` says of it."""
 
     name: str
     rtlil: str
     ports: frozenset[str]
     summary: str
+    in_processes: bool
 
 
 @dataclass
@@ -93,9 +107,11 @@ class Emission:
         if name not in self.modules:
             text = rtlil.convert(_Body(unit), name=name, platform=self, emit_src=False)
             ports = re.findall(r"^  wire .*\b(?:input|output) \d+ .*\\(\S+)$", text, re.MULTILINE)
-            if "\\rst [" not in text:  # Declared, never read: nothing in it is reset.
-                ports = [port for port in ports if port != "rst"]
-            self.modules[name] = EmittedModule(name, text, frozenset(ports), unit.summary)
+            if f"\\{RESET} [" not in text:  # Declared, never read: nothing in it is reset.
+                ports = [port for port in ports if port != RESET]
+            self.modules[name] = EmittedModule(
+                name, text, frozenset(ports), unit.summary, unit.in_processes
+            )
         return self.modules[name]
 
     def instance(self, unit: Unit[Any]) -> Instance:
@@ -105,8 +121,8 @@ class Emission:
             ("i_" if flow == wiring.In else "o_") + name: value
             for name, (value, flow) in unit.flat_ports().items()
         }
-        if "clk" in module.ports:
-            connections["i_clk"] = ClockSignal()
-        if "rst" in module.ports:
-            connections["i_rst"] = ResetSignal()
+        if CLOCK in module.ports:
+            connections[f"i_{CLOCK}"] = ClockSignal()
+        if RESET in module.ports:
+            connections[f"i_{RESET}"] = ResetSignal()
         return Instance(module.name, **connections)

@@ -23,12 +23,12 @@ def table_layout(spec: BuildSpec) -> data.StructLayout:
 
 
 class Build(Unit[BuildSpec]):
-    """Every entry of one table from ``mu`` activations; or, without sums, the activations held.
+    """All entries of one table, from ``mu`` activations; without sums, the activations themselves.
 
-    Latency: one cycle for each stage of the spec, combinational without any: after some levels of
-    adders, and inside the adders of floating-point numbers. A register loads when its ``load`` bit
-    is set and holds otherwise (an enable costs about 40 % of a flip-flop's area; reset none, since
-    data registers have none). Exact: no entry overflows; floating-point sums round.
+    Latency: one cycle for each stage of the spec; combinational where it has none. Stages stand
+    after some levels of adders, and inside the adders of floating-point numbers. A register loads
+    when its ``load`` bit is set and holds otherwise; the enable costs about 40 % of a flip-flop's
+    area. No register is reset. Exact: no entry overflows; floating-point sums round.
 
     Members
     -------
@@ -37,8 +37,10 @@ class Build(Unit[BuildSpec]):
     load : In(number of stages), absent without
         Bit s loads the registers of stage s, the first one nearest to ``acts``.
     entries : Out({entry_i: signed(output_bits[i])})
-        Entry i is the sum of the codebook's entry i; a full table goes on with their negatives.
+        Entry i is the sum of the codebook's entry i. In a full table the negatives follow.
     """
+
+    in_processes = True
 
     def __init__(self, spec: BuildSpec) -> None:
         self.summary = (

@@ -21,36 +21,50 @@ def command_layout(spec: ControlSpec) -> data.StructLayout:
 class Control(Unit[ControlSpec]):
     """Loop counters over token, block, n-tile and tile of the block, and the handshakes.
 
-    A tile issues when a run is active, its table is there, its keys are there and the result
-    stage is free or being freed; a command is taken when idle or as the last tile of the run
-    before issues, so that queued runs follow without a gap. The tile pipeline moves as one: it
-    stands while a result waits. Where the accumulating adder has registers, an n-tile waits until
-    the sums that it continues are there: ``add_stages`` + 1 slots after those of the n-tile before,
-    tiles of the block included. Reset are the valid bits, ``running``, and the counters
-    that come back to 0 by themselves; what a command loads is not.
+    A tile issues when a run is active, its table and its keys are there, and the result stage is
+    free or being freed. A command is taken when the core is idle, or in the cycle in which the last
+    tile of the previous run issues: queued runs follow without a gap. All tile stages move
+    together, and stand still while a result waits to be taken. Where the accumulating adder has
+    registers, an n-tile waits until the sums that it continues are there: its first tile issues
+    ``add_stages`` + 1 slots after the first tile of the previous n-tile at the earliest. The valid
+    bits, ``running``, and the counters that return to 0 by themselves are reset; what a command
+    loads is not.
 
     Members
     -------
-    command, command_valid : In; command_ready : Out
+    command : In({tokens, in_tiles, out_tiles})
+    command_valid : In(1)
+    command_ready : Out(1)
         The next run.
-    acts_valid : In; acts_ready : Out
+    acts_valid : In(1)
+    acts_ready : Out(1)
         The activation stream, one beat per build.
-    keys_valid : In; keys_ready : Out
+    keys_valid : In(1)
+    keys_ready : Out(1)
         The key stream, one beat per tile.
-    sums_valid, sums_last : Out; sums_ready : In
-        The result stream; ``last`` on a token's final beat.
+    sums_valid : Out(1)
+    sums_last : Out(1)
+        Set with a token's final beat.
+    sums_ready : In(1)
+        The result stream, one beat per tile of a block's last n-tile.
     build_load : Out(build_stages), absent without build stages
-        Loads of the build registers, the first one nearest to the activations.
-    tile_load : Out(tile_stages + add_stages), absent without
-        Loads of the registers between fetch and accumulators, then of those in the adder.
-    first, index, write, finish : Out
-        As in Accumulate: the first two for the tile that reaches the accumulators, the others for
-        the one whose sum is there.
-    acts_special : In(1); sums_special : Out(1), only where special
-        Set with an activation beat, and with the results of every block that had such a beat.
-    acts_exponent : In(exponent_bits); sums_exponent : Out(exponent_bits), absent without
-        That of an activation beat, and of the results of its block. A block whose beats differ in
-        it counts as special.
+        Loads the build registers; bit 0 those nearest to the activations.
+    tile_load : Out(tile_stages + add_stages), absent without such stages
+        Loads the registers between fetch and accumulators, then those in the adder.
+    first : Out(1)
+    index : Out(range(reuse)), only with several accumulators
+        As in Accumulate, for the tile whose total reaches the accumulators.
+    write : Out(reuse)
+    finish : Out(1), only with several accumulators
+        As in Accumulate, for the tile whose new sum is there.
+    acts_special : In(1), only where special
+        An activation of the beat is infinite or NaN.
+    sums_special : Out(1), only where special
+        Some activation beat of the results' block was special, or its beats differed in exponent.
+    acts_exponent : In(exponent_bits), only with exponents
+        That of the activation beat.
+    sums_exponent : Out(exponent_bits), only with exponents
+        That of the results' block.
     """
 
     def __init__(self, spec: ControlSpec) -> None:
@@ -112,10 +126,11 @@ class Control(Unit[ControlSpec]):
     def _count(
         self, m: Module, accept: Signal, issue: Signal, ends_run: Signal
     ) -> tuple[dict[str, Value], Signal, Value]:
-        """The loop nest: the tag of the tile that issues, whether its table is done with, and then
-        the tiles of its block.
+        """The counters of the loop nest.
 
-        ``in_tile`` and ``index`` come back to 0 at the end of every run by themselves.
+        Returns the tag of the tile that issues, the signal that its table is not needed any more,
+        and the number of tiles of the block that have issued, this one included. ``in_tile`` and
+        ``index`` return to 0 at the end of every run by themselves.
         """
         spec = self.spec
         in_tiles = counter("in_tiles", spec.in_tile_bits)
@@ -147,9 +162,11 @@ class Control(Unit[ControlSpec]):
             index = Signal(spec.index_bits, name="tile_index")
             next_index = Signal(spec.index_bits + 1, name="next_index")
             last_tile = Signal(name="last_tile")
+            # No command can say more tiles than a block has: a comparison would always be true.
+            one_block = (1 << spec.out_tile_bits) - 1 <= spec.reuse
             m.d.comb += [
                 next_index.eq(index + 1),
-                last_block.eq(tiles_left <= spec.reuse),
+                last_block.eq(1 if one_block else tiles_left <= spec.reuse),
                 last_tile.eq((next_index == spec.reuse) | (next_index == tiles_left)),
                 leaves_table.eq(issue & last_tile),
             ]
@@ -175,7 +192,7 @@ class Control(Unit[ControlSpec]):
     def _wait(
         self, m: Module, waits: Signal, step: Signal, ends_in_tile: Value, tiles: Value
     ) -> None:
-        """Slots between n-tiles of fewer tiles than the accumulating adder has stages."""
+        """Wait after an n-tile that has fewer tiles than the accumulating adder takes cycles."""
         stages = self.spec.add_stages
         left = Signal(self.spec.wait_bits, name="wait_left")
         wait = Signal(self.spec.wait_bits, name="wait_slots")
@@ -195,7 +212,7 @@ class Control(Unit[ControlSpec]):
             m.d.sync += left.eq(left - 1)
 
     def _carry(self, m: Module, name: str, value: Value, tag: dict[str, Value]) -> None:
-        """What came with the table that is being fetched from, as a tag of its tiles."""
+        """Carry a value along with the table through its stages, as a tag of the table's tiles."""
         for stage in range(self.spec.build_stages):
             held = counter(f"build_{name}_{stage}", len(value))
             with m.If(self.build_load[stage]):
@@ -206,7 +223,7 @@ class Control(Unit[ControlSpec]):
     def _build_stages(
         self, m: Module, table_valid: Signal, released: Signal, tag: dict[str, Value]
     ) -> None:
-        """Valid bits of the build registers; a stage takes a beat when it is free or freed."""
+        """Valid bits of the build registers; a stage takes a beat when free or being freed."""
         spec = self.spec
         valids = signals(*(f"build_valid_{s}" for s in range(spec.build_stages)))
         free: Value = released
@@ -266,7 +283,7 @@ class Control(Unit[ControlSpec]):
             ]
 
     def _read(self, m: Module, tag: dict[str, Value]) -> dict[str, Value]:
-        """What the tile that reaches the accumulators reads; the tag as its sum needs it."""
+        """Drive what a tile needs as it reaches the accumulators; returns what its sum needs."""
         m.d.comb += self.first.eq(tag["first"])
         if self.spec.reuse > 1:
             m.d.comb += self.index.eq(tag["index"])
@@ -277,7 +294,7 @@ class Control(Unit[ControlSpec]):
     def _gather_special(
         self, m: Module, enters: Signal, finishes: Signal, tag: dict[str, Value]
     ) -> None:
-        """Whether any beat of the block so far was special; all its tiles see the same beats."""
+        """Gather whether any beat of the block was special; all its tiles see the same beats."""
         so_far, special = counter("special_so_far", 1), Signal(name="special")
         result = counter("sums_special_r", 1)
         before: Value = so_far

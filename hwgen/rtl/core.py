@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value, signed
-from amaranth.lib import data, stream
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.accumulate import Accumulate
-from hwgen.rtl.base import Unit
+from hwgen.rtl.base import Formats, Unit
 from hwgen.rtl.build import Build
 from hwgen.rtl.control import Control, command_layout
 from hwgen.rtl.fetch import Fetch, Product
@@ -17,7 +17,9 @@ from hwgen.rtl.fixed import FromFixed, ToFixed
 from hwgen.rtl.floating import FloatAccumulate, FloatReduce
 from hwgen.rtl.reduce import Reduce
 from hwgen.rtl.words import act_shape
+from hwgen.spec.config import CoreConfig
 from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
+from hwgen.spec.ports import ACTS, COMMANDS, KEYS, SUMS
 from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec
 from hwgen.spec.structure import Structure
 from hwgen.spec.units import (
@@ -27,19 +29,59 @@ from hwgen.spec.units import (
 )
 
 
+def acts_layout(c: CoreConfig) -> data.Layout:
+    """A beat of activations, or of their codes if they are floating-point, and the exponent."""
+    act = act_shape(c.number) if c.float_number is None else c.act_bits
+    acts = data.ArrayLayout(data.ArrayLayout(act, c.tile_n), 1)
+    if c.exponent_bits:
+        return data.StructLayout({"acts": acts, "exponent": c.exponent_bits})
+    return acts
+
+
+def keys_layout(c: CoreConfig) -> data.Layout:
+    """A beat of keys, or of the multiplier's weights, which are like its activations."""
+    weights = c.kind == "multiplier" and c.float_number is None
+    key = act_shape(c.number) if weights else c.weight_bits
+    return data.ArrayLayout(data.ArrayLayout(key, c.tables), c.ports)
+
+
+def sums_layout(c: CoreConfig) -> data.Layout:
+    """A beat of outputs, or of their codes if they are floating-point, and its flags."""
+    out = signed(c.sum_bits) if c.float_number is None else c.out_bits
+    sums: dict[str, Any] = {"sums": data.ArrayLayout(data.ArrayLayout(out, c.ports), 1)}
+    return data.StructLayout(sums | {"last": 1} | ({"error": 1} if c.exponent_bits else {}))
+
+
+def core_streams(spec: Structure) -> dict[str, wiring.Member]:
+    """The members of a core, for what wraps one."""
+    c = spec.config
+    return {
+        COMMANDS: In(stream.Signature(command_layout(spec.control))),
+        ACTS: In(stream.Signature(acts_layout(c))),
+        KEYS: In(stream.Signature(keys_layout(c))),
+        SUMS: Out(stream.Signature(sums_layout(c))),
+    }
+
+
 class Table(Unit[TableSpec]):
     """One table: its build and its fetch ports. For the baselines, one group of activations.
+
+    Latency: that of Build for activations, and that of Fetch or Product for keys.
 
     Members
     -------
     acts : In(mu x number)
-    build_load : In(build stages), absent without
-    fetch_load : In(register stages of the fetch), absent without
+        Element 0 in the least significant bits.
+    build_load : In(build stages), absent without build stages
+        As ``load`` of Build.
+    fetch_load : In(register stages of the fetch), absent without such stages
+        As ``load`` of Fetch or Product.
     keys : In(ports x key_bits)
-        Port 0 lowest.
+        Port 0 in the least significant bits.
     terms : Out(ports x signed(term_bits))
+        Port 0 in the least significant bits.
     carries : Out(ports), only for half tables
-        The term of port k is terms[k] + carries[k].
+        The value fetched by port k is terms[k] + carries[k].
     """
 
     def __init__(self, spec: TableSpec) -> None:
@@ -93,15 +135,22 @@ class Table(Unit[TableSpec]):
 class Port(Unit[PortSpec]):
     """One output port: the reduction over all tables and the accumulators behind it.
 
+    Latency: that of the reduction and that of the accumulators.
+
     Members
     -------
-    terms, carries : In
+    terms : In(tables x signed(term_bits))
+    carries : In(tables), only with carries
         As in Reduce.
-    load : In(register stages), absent without
-        Those of the reduction, then those of the accumulating adder.
-    first, index, write, finish : In
+    load : In(register stages), absent without register stages
+        Loads those of the reduction, then those in the accumulating adder.
+    first : In(1)
+    index : In(range(reuse)), only with several accumulators
+    write : In(reuse)
+    finish : In(1), only with several accumulators
         As in Accumulate.
     sum : Out(signed(sum_bits))
+        The output, as in Accumulate.
     """
 
     def __init__(self, spec: PortSpec) -> None:
@@ -165,10 +214,10 @@ class Core(Unit[Structure]):
     Members
     -------
     commands : In(stream of {tokens, in_tiles, out_tiles}), each at least 1
-        The next run is accepted while the one before drains.
+        The next run is accepted while the previous one drains.
     acts : In(stream of [1][L·µ] activations)
-        Element i·n + l·µ + j at position l·µ + j of beat i; I beats per block, in the order
-        token, block, i. The last beat of a token is padded with zeros.
+        Position l·µ + j of beat i is input i·n + l·µ + j. A block takes I beats; their order is
+        token, block, i. The last of them is padded with zeros.
     keys : In(stream of [K][L] keys)
         One beat per tile, in the order token, block, i, d; table 0 of port 0 lowest. Kind
         multiplier: one weight of the activation's format for each key.
@@ -182,8 +231,8 @@ class Core(Unit[Structure]):
     With ``fixed_bits`` W, tokens are aligned: every beat of `acts` carries above the activations
     ``exponent`` X, the same for all beats of a token: the highest exponent field among the token's
     activations, at least 1. Each activation becomes the nearest multiple of one unit,
-    2^(X - bias - W + 2), which is wrong by at most half a unit; sums are exact from there on. An
-    output of z non-zero weights is hence wrong by at most z/2 units before its one rounding. `sums`
+    2^(X - bias - W + 2), which is wrong by at most half a unit. Sums of these are exact, so that an
+    output of z non-zero weights is wrong by at most z/2 units before its one rounding. `sums`
     carries ``error`` above ``last``: an activation of the token was above the exponent, infinite or
     NaN, or the token's beats differed in exponent; the outputs are NaN.
     """
@@ -194,23 +243,12 @@ class Core(Unit[Structure]):
             f"{c.kind} core: {c.act} activations, {c.tile_n} inputs x {c.tile_m} outputs per "
             f"cycle, {spec.latency} cycles of latency."
         )
-        act = act_shape(c.number) if c.float_number is None else c.act_bits
-        acts: data.Layout = data.ArrayLayout(data.ArrayLayout(act, c.tile_n), 1)
-        if c.exponent_bits:
-            acts = data.StructLayout({"acts": acts, "exponent": c.exponent_bits})
-        keys = data.ArrayLayout(data.ArrayLayout(c.weight_bits, c.tables), c.ports)
-        out = signed(c.sum_bits) if c.float_number is None else c.out_bits
-        sums: dict[str, Any] = {"sums": data.ArrayLayout(data.ArrayLayout(out, c.ports), 1)}
-        sums |= {"last": 1, "error": 1} if c.exponent_bits else {"last": 1}
-        super().__init__(
-            spec,
-            {
-                "commands": In(stream.Signature(command_layout(spec.control))),
-                "acts": In(stream.Signature(acts)),
-                "keys": In(stream.Signature(keys)),
-                "sums": Out(stream.Signature(data.StructLayout(sums))),
-            },
-        )
+        super().__init__(spec, core_streams(spec))
+
+    def formats(self) -> Formats:
+        c = self.spec.config
+        sums = f"int{c.sum_bits}" if c.sum_number is None else c.sum_number.name
+        return {(ACTS, "acts"): c.act, (SUMS, "sums"): sums}
 
     def body(self) -> Module:
         spec = self.spec
@@ -267,7 +305,7 @@ class Core(Unit[Structure]):
 
     @staticmethod
     def _to_fixed(m: Module, spec: ToFixedSpec, acts: list[Value], control: Control) -> list[Value]:
-        """Every activation as fixed point; control hears of infinities and NaN."""
+        """Every activation as fixed point; infinities and NaN are reported to control."""
         fixed, special = [], []
         for j, act in enumerate(acts):
             m.submodules[f"to_fixed_{j}"] = convert = ToFixed(spec)
@@ -283,7 +321,7 @@ class Core(Unit[Structure]):
     def _from_fixed(
         m: Module, spec: FromFixedSpec, sums: list[Value], control: Control
     ) -> list[Value]:
-        """Every sum rounded; NaN for all results of a block with an infinity or NaN."""
+        """Every sum, rounded; NaN in all results of a block with an infinity or NaN."""
         values = []
         aligned = spec.point.aligned_bits is not None
         limit = Signal(spec.limit_bits, name="sums_limit")

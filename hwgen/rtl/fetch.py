@@ -15,7 +15,7 @@ from hwgen.spec.units import BuildSpec, FetchSpec, ProductSpec
 
 
 class Fetch(Unit[FetchSpec]):
-    """The table entry a key names, negated where its sign bit says so.
+    """The table entry that a key names, negated where its sign bit is set.
 
     Latency 0, or 1 cycle where ``registered``. No adder: a half table's entry leaves as its
     one's complement where negated, and ``carry`` says that 1 is still to be added. The zero
@@ -25,9 +25,11 @@ class Fetch(Unit[FetchSpec]):
     Members
     -------
     entries : In({entry_i: signed(entry_bits[i])})
+        As in Build.
     key : In(key_bits)
         Sign in the most significant bit, index below.
     load : In(1), only where registered
+        Loads the registers of the outputs.
     term : Out(signed(term_bits))
     carry : Out(1), only for half tables
         The value fetched is term + carry.
@@ -91,19 +93,22 @@ class Fetch(Unit[FetchSpec]):
 
 
 class Product(Unit[ProductSpec]):
-    """Activation × weight: the multiplier baseline's port. Full, exact product of integers; of
-    floating-point numbers the product rounded to their format.
+    """Activation × weight: one port of the multiplier baseline.
 
-    Latency: one cycle for each register in the multiplier of floating-point numbers, and one where
-    ``registered``.
+    The product of integers is full and exact, that of floating-point numbers is rounded to their
+    format. Latency: one cycle for each register in the multiplier of floating-point numbers, and
+    one where ``registered``.
 
     Members
     -------
     act : In(number)
-    key : In(number), the weight, of the activation's format
-    load : In(register stages), absent without
+        The activation.
+    key : In(number)
+        The weight, of the activation's format.
+    load : In(register stages), absent without register stages
         Bit 0 loads the registers nearest to the operands.
-    term : Out(signed(2 · bits))
+    term : Out(signed(term_bits))
+        The product: of twice as many bits for integers, of the same format for floating point.
     """
 
     def __init__(self, spec: ProductSpec) -> None:
@@ -134,7 +139,7 @@ class Product(Unit[ProductSpec]):
 
 
 def drive(unit: Fetch | Product, m: Module, outputs: dict[str, Value]) -> None:
-    """Connect the outputs of a unit, through registers that the last load bit loads, if any."""
+    """Drive the outputs of a unit; where it is registered, from registers of the last load bit."""
     for name, value in outputs.items():
         if unit.spec.registered:
             register = data_register(f"{name}_r", len(value))

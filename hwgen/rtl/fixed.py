@@ -14,10 +14,10 @@ from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
 class ToFixed(Unit[ToFixedSpec]):
     """A floating-point activation as an integer. Combinational.
 
-    Exact: a multiple of the format's least subnormal. Aligned: a multiple of the unit that belongs
-    to the token's exponent, the nearest one, of two equally near ones that of greater magnitude;
-    the error is at most half a unit. ``special`` is set where there is no such integer: for an
-    infinity or NaN, and, aligned, for an exponent above the token's; ``fixed`` is meaningless then.
+    Exact: in units of the format's least subnormal. Aligned: in the unit that belongs to the
+    token's exponent, rounded to nearest, ties away from zero; the error is at most half a unit.
+    ``special`` is set where there is no such integer: for an infinity or NaN, and, aligned, for an
+    exponent above the token's. ``fixed`` is meaningless then.
 
     Members
     -------
@@ -29,6 +29,8 @@ class ToFixed(Unit[ToFixedSpec]):
         2^(exponent - bias - bits + 2).
     special : Out(1)
     """
+
+    in_processes = True
 
     def __init__(self, spec: ToFixedSpec) -> None:
         number, aligned = spec.point.number, spec.point.aligned_bits is not None
@@ -176,9 +178,9 @@ class FromFixed(Unit[FromFixedSpec]):
         return m
 
     def _normalise(self, m: Module, word: Value) -> tuple[Value, list[Value]]:
-        """The word, its leading one at the top if it can get there, and the steps it took.
+        """The word with its leading one at the top, and the steps of the shift.
 
-        It goes no further than brings the least subnormal's bit to the mantissa's lowest one:
+        The shift ends where the least subnormal is at the lowest bit of the mantissa, so that
         subnormals need no case of their own.
         """
         spec = self.spec

@@ -19,7 +19,7 @@ def fp_sum(
 ) -> Signal:
     """left + right by an adder of its own, called ``name``; codes in, code out.
 
-    loads: one bit for each register that the adder shall have.
+    loads: one bit for each register in the adder.
     """
     m.submodules[f"add_{name}"] = adder = FpAdd(FpAddSpec(number, len(loads)))
     m.d.comb += [adder.a.eq(left), adder.b.eq(right)]
@@ -142,19 +142,23 @@ class FloatReduce(Unit[FloatReduceSpec]):
 class FloatAccumulate(Unit[FloatAccumulateSpec]):
     """The ``reuse`` rounding accumulators of one port, and their one adder.
 
-    The accumulator that ``index`` names, or -0 on the first n-tile, which leaves every number as it
-    is, signs of zero included, is added to ``total``, rounded to nearest even. NaN leaves as the
-    canonical one. Latency: one cycle, and one for each register in the adder: that much later
-    ``write`` and ``finish`` load the sum. A total in a narrower format is widened first, exactly.
+    The new sum is the accumulator that ``index`` names plus ``total``, rounded to nearest even. On
+    the first n-tile -0 takes the accumulator's place, which leaves every number as it is, signs of
+    zero included. A NaN leaves as the canonical one. A total in a narrower format is widened first,
+    exactly. Latency: one cycle, and one for each register in the adder; ``write`` and ``finish``
+    come that much later than ``total``, ``first`` and ``index``.
 
     Members
     -------
     total : In(bits of the term's format)
-    load : In(registers), absent without
+    load : In(registers), absent without registers
         Bit s loads register s of the adder, the first one nearest to its operands.
-    first, index : In, with the total; write, finish : In, with its sum
-        As in Accumulate.
+    first : In(1)
+    index : In(range(reuse)), only with several accumulators
+    write : In(reuse)
+    finish : In(1), only with several accumulators
     sum : Out(bits)
+        As in Accumulate.
     """
 
     def __init__(self, spec: FloatAccumulateSpec) -> None:

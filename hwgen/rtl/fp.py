@@ -1,10 +1,10 @@
 """FpAdd and FpMul: floating-point addition and multiplication, rounded to nearest even.
 
-Both are made for little area: one path for normal numbers and subnormals. A sum or product is
-shifted to the left until its leading one stands at the top or its exponent is at its least,
-whichever comes first, so that subnormals come out by themselves; rounding increments exponent and
-mantissa as one number, so that a carry out of the mantissa needs no logic of its own. Shifters are
-stages of multiplexers by powers of two, the largest first, and find their distance on the way.
+Both have one path for normal numbers and subnormals, for little area. A sum or product is shifted
+to the left until its leading one is at the top or its exponent is the least one, whichever comes
+first; a subnormal is what results in the second case. Rounding increments exponent and mantissa as
+one number, so that a carry out of the mantissa needs no logic of its own. Shifters are stages of
+multiplexers by powers of two, the largest first; each stage decides whether it shifts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class FpUnit(Unit[SpecT]):
         return [held[id(value)] for value in values.values()]
 
     def finish(self, m: Module, **values: Value) -> None:
-        """Register 4, if there is one; behind it round, and drive the output.
+        """Round, behind register 4 if there is one, and drive the output.
 
         values, in this order and by names for their registers:
         exponent: biased, of the leading one, less 1; 0 where that one is missing.
@@ -151,19 +151,7 @@ class FpAdd(FpUnit[FpAddSpec]):
             nan=nan,
         )
 
-        # Two guard bits below the significand, and one that tells whether any bit fell off.
-        aligned: Value = Cat(Const(0, 2), lesser, lesser_normal)
-        fallen: Value = Const(0, 1)
-        stages = min((mantissa + 2).bit_length(), exponent)
-        if stages < exponent:
-            fallen = named(m, "far", distance[stages:].any())
-            near = named(m, "near", ~fallen)
-            aligned = named(m, "aligned", aligned & near.replicate(len(aligned)))
-        for k in reversed(range(stages)):
-            by = 1 << k
-            fallen = named(m, f"fallen_{by}", fallen | (distance[k] & aligned[:by].any()))
-            lowered = Cat(aligned[by:], Const(0, min(by, len(aligned))))
-            aligned = named(m, f"aligned_{by}", Mux(distance[k], lowered, aligned))
+        aligned, fallen = self._align(m, Cat(lesser, lesser_normal), distance)
         greater, greater_normal, subtract, aligned, fallen, nan = self.cut(
             m,
             2,
@@ -192,8 +180,40 @@ class FpAdd(FpUnit[FpAddSpec]):
             nan=nan,
         )
 
-        stages = (mantissa + 2).bit_length()
-        limit = Cat(field, Const(0, max(stages - exponent, 0)))
+        vector, amount = self._normalise(m, total, field)
+        empty = named(m, "empty", ~total.any())
+        sign = named(m, "sign_of_sum", sign & ~(subtract & empty))
+        special = named(m, "special", field.all()) if number.infinities else nan
+        rest = named(m, "rest", vector[:3].any())
+        reduced = reduce(m, field, amount, exponent + (not number.infinities), vector[-1])
+        self.finish(
+            m, reduced=reduced, normal=vector[3:], rest=rest, sign=sign, special=special, nan=nan
+        )
+        return m
+
+    def _align(self, m: Module, significand: Value, distance: Value) -> tuple[Value, Value]:
+        """The lesser significand in places of the greater one, with two guard bits below, and
+        whether any bit fell off."""
+        number = self.spec.number
+        aligned: Value = Cat(Const(0, 2), significand)
+        fallen: Value = Const(0, 1)
+        stages = min((number.mantissa_bits + 2).bit_length(), number.exponent_bits)
+        if stages < number.exponent_bits:
+            fallen = named(m, "far", distance[stages:].any())
+            near = named(m, "near", ~fallen)
+            aligned = named(m, "aligned", aligned & near.replicate(len(aligned)))
+        for k in reversed(range(stages)):
+            by = 1 << k
+            fallen = named(m, f"fallen_{by}", fallen | (distance[k] & aligned[:by].any()))
+            lowered = Cat(aligned[by:], Const(0, min(by, len(aligned))))
+            aligned = named(m, f"aligned_{by}", Mux(distance[k], lowered, aligned))
+        return aligned, fallen
+
+    def _normalise(self, m: Module, total: Value, field: Value) -> tuple[Value, Value]:
+        """The sum with its leading one at the top, or as near as the exponent allows, and by how
+        far it moved."""
+        stages = (self.spec.number.mantissa_bits + 2).bit_length()
+        limit = Cat(field, Const(0, max(stages - self.spec.number.exponent_bits, 0)))
         below = some(limit[stages:])
         amount: Value = Const(0, 0)
         vector = total
@@ -206,15 +226,7 @@ class FpAdd(FpUnit[FpAddSpec]):
             stay = vector[still:]
             raised = Cat(Const(0, by), stay)[: len(stay)]
             vector = Cat(vector[:still], choose(m, by, shift, stay, raised))
-        empty = named(m, "empty", ~total.any())
-        sign = named(m, "sign_of_sum", sign & ~(subtract & empty))
-        special = named(m, "special", field.all()) if number.infinities else nan
-        rest = named(m, "rest", vector[:3].any())
-        reduced = reduce(m, field, amount, exponent + (not number.infinities), vector[-1])
-        self.finish(
-            m, reduced=reduced, normal=vector[3:], rest=rest, sign=sign, special=special, nan=nan
-        )
-        return m
+        return vector, amount
 
 
 class FpMul(FpUnit[FpMulSpec]):
@@ -225,8 +237,8 @@ class FpMul(FpUnit[FpMulSpec]):
     always the canonical quiet NaN of the format. Overflow gives infinity, or NaN in a format
     without infinities. Data registers are never reset.
 
-    The significands are multiplied by rows of carry-save adders: small, and as deep as they are
-    many. With a ``*`` instead, synthesis for least area makes fp16 larger by 8 % (ASAP7).
+    The significands are multiplied by rows of carry-save adders, which are small; their delay grows
+    with the number of rows. A ``*``, synthesised for least area, makes fp16 larger by 8 % (ASAP7).
 
     Members
     -------
@@ -245,26 +257,7 @@ class FpMul(FpUnit[FpMulSpec]):
         number = self.spec.number
         mantissa, exponent = number.mantissa_bits, number.exponent_bits
 
-        normal, fields, tops, rests = [], [], [], []
-        for name, operand in (("a", self.a), ("b", self.b)):
-            field = operand[mantissa:-1]
-            normal.append(named(m, f"{name}_normal", field.any()))
-            lowest = named(m, f"{name}_lowest", field[0] | ~normal[-1])
-            fields.append(Cat(lowest, field[1:]))
-            if number.infinities:
-                tops.append(named(m, f"{name}_top", field.all()))
-                rests.append(named(m, f"{name}_rest", operand[:mantissa].any()))
-            else:
-                tops.append(named(m, f"{name}_nan", operand[:-1].all()))
-        special: Value = named(m, "special", tops[0] | tops[1])
-        nan: Value = special
-        if number.infinities:
-            # An operand at the top is NaN, or infinite; then the other one must not be 0.
-            invalid = [
-                named(m, f"{name}_invalid", tops[i] & (rests[i] | ~(normal[1 - i] | rests[1 - i])))
-                for i, name in enumerate("ab")
-            ]
-            nan = named(m, "nan", invalid[0] | invalid[1])
+        normal, fields, special, nan = self._operands(m)
         sign: Value = named(m, "sign", self.a[-1] ^ self.b[-1])
         both: Value = add(m, "both", fields[0], fields[1], exponent + 1, Const(1, 1))
 
@@ -289,14 +282,7 @@ class FpMul(FpUnit[FpMulSpec]):
                     nan=nan,
                 )
                 b, above = Cat(Const(0, row), b), Cat(above, Const(0, 1))
-            term = named(m, f"row_{row}", a & b[row].replicate(rows))
-            if row == 1:
-                total = named(m, f"total_{row}", above ^ term)
-                carry = named(m, f"carry_{row}", above & term)
-            else:
-                either = named(m, f"either_{row}", above ^ carry)
-                total = named(m, f"total_{row}", either ^ term)
-                carry = named(m, f"carry_{row}", (above & carry) | (either & term))
+            total, carry = self._row(m, row, a, b, above, carry)
             above, done = Cat(total[1:], Const(0, 1)), Cat(done, total[0])
         high = Signal(rows, name="high")
         m.d.comb += high.eq(above + carry)
@@ -310,15 +296,7 @@ class FpMul(FpUnit[FpMulSpec]):
         room = 1 << stages
         offset = room - number.bias - 1
         deep = 3 + offset < 0  # The exponent can be below even that.
-        field = limit = both
-        if offset:
-            highest = 2 * (1 << exponent) - 1 + offset
-            bits = max(exponent + 1, highest.bit_length()) + deep
-            field = limit = Signal(bits, name="field_in")
-            m.d.comb += field.eq(both + Const(offset % (1 << bits), bits))
-        if deep:
-            positive = named(m, "positive", ~field[-1])
-            limit = named(m, "limit", field[:-1] & positive.replicate(bits - 1))
+        field, limit = self._places(m, both, offset)
         width = room + mantissa + 1
         shift = named(m, f"shift_{room}", some(limit[stages:]))
         below = some(limit[stages + 1 :])
@@ -354,6 +332,63 @@ class FpMul(FpUnit[FpMulSpec]):
             m, reduced=reduced, normal=vector, fallen=fallen, sign=sign, special=special, nan=nan
         )
         return m
+
+    def _operands(self, m: Module) -> tuple[list[Value], list[Value], Value, Value]:
+        """Of both operands whether they are normal, and their exponents as of normal numbers; and
+        whether one of them is infinite or NaN, and whether the product is NaN."""
+        mantissa, number = self.spec.number.mantissa_bits, self.spec.number
+        normal, fields, tops, rests = [], [], [], []
+        for name, operand in (("a", self.a), ("b", self.b)):
+            field = operand[mantissa:-1]
+            normal.append(named(m, f"{name}_normal", field.any()))
+            lowest = named(m, f"{name}_lowest", field[0] | ~normal[-1])
+            fields.append(Cat(lowest, field[1:]))
+            if number.infinities:
+                tops.append(named(m, f"{name}_top", field.all()))
+                rests.append(named(m, f"{name}_rest", operand[:mantissa].any()))
+            else:
+                tops.append(named(m, f"{name}_nan", operand[:-1].all()))
+        special: Value = named(m, "special", tops[0] | tops[1])
+        nan: Value = special
+        if number.infinities:
+            # An operand at the top is NaN, or infinite; then the other one must not be 0.
+            invalid = [
+                named(m, f"{name}_invalid", tops[i] & (rests[i] | ~(normal[1 - i] | rests[1 - i])))
+                for i, name in enumerate("ab")
+            ]
+            nan = named(m, "nan", invalid[0] | invalid[1])
+        return normal, fields, special, nan
+
+    def _places(self, m: Module, both: Value, offset: int) -> tuple[Value, Value]:
+        """The exponent of the product's highest place, which may be negative, and how far to the
+        left the product may go, which is not."""
+        exponent = self.spec.number.exponent_bits
+        deep = 3 + offset < 0
+        if not offset:
+            return both, both
+        highest = 2 * (1 << exponent) - 1 + offset
+        bits = max(exponent + 1, highest.bit_length()) + deep
+        field = Signal(bits, name="field_in")
+        m.d.comb += field.eq(both + Const(offset % (1 << bits), bits))
+        if not deep:
+            return field, field
+        positive = named(m, "positive", ~field[-1])
+        return field, named(m, "limit", field[:-1] & positive.replicate(bits - 1))
+
+    @staticmethod
+    def _row(
+        m: Module, row: int, a: Value, b: Value, above: Value, carry: Value
+    ) -> tuple[Value, Value]:
+        """Sum and carries of a row of carry-save adders."""
+        term = named(m, f"row_{row}", a & b[row].replicate(len(above)))
+        if row == 1:
+            total = named(m, f"total_{row}", above ^ term)
+            carry = named(m, f"carry_{row}", above & term)
+        else:
+            either = named(m, f"either_{row}", above ^ carry)
+            total = named(m, f"total_{row}", either ^ term)
+            carry = named(m, f"carry_{row}", (above & carry) | (either & term))
+        return total, carry
 
 
 def named(m: Module, name: str, value: Value) -> Signal:

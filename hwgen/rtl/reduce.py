@@ -14,9 +14,9 @@ from hwgen.spec.units import ReduceSpec
 class Reduce(Unit[ReduceSpec]):
     """Sum of ``terms`` terms by a balanced tree: level by level, 2i + (2i + 1), an odd one passes.
 
-    ``terms - 1`` adders. With carries each adder takes in the carry of its left operand, so that
-    the last term's is left over and leaves as ``carry``. Latency: one cycle for each cut. Exact,
-    or modulo 2^max_bits where the accumulator wraps there.
+    ``terms - 1`` adders. With carries, each adder takes in the carry of its left operand; that of
+    the last term is left over and leaves as ``carry``. Latency: one cycle for each cut. Exact, or
+    modulo 2^max_bits where the accumulator wraps there.
 
     Members
     -------

@@ -11,6 +11,7 @@ from hwgen.base.yamlfile import Strict
 from hwgen.spec.codebook import CODEBOOKS, MEANINGS
 from hwgen.spec.keywords import KEYWORDS
 from hwgen.spec.number import FLOATS, FORMATS
+from hwgen.spec.ports import is_port
 from hwgen.spec.primitive import ACT_FLOATS
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -197,7 +198,7 @@ class CoreFields(Strict):
 
 def check_identifier(name: str) -> None:
     """Raise ValueError unless ``name`` can name a core's top module."""
-    if name in ("clk", "rst") or name.startswith(("commands__", "acts__", "keys__", "sums__")):
+    if is_port(name):
         raise ValueError("should be other than a port of the core")
     if not IDENTIFIER.fullmatch(name) or name in KEYWORDS:
         raise ValueError("should be a Verilog identifier (letters, digits, _; no keyword)")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 
 from hwgen.spec.keywords import KEYWORDS
+from hwgen.spec.ports import RESET
+from hwgen.verilog.layout import comment, wrapped
 from hwgen.verilog.rtlil import (
     Assign,
     Cell,
@@ -20,11 +23,12 @@ from hwgen.verilog.rtlil import (
     Sig,
     Statement,
     Switch,
-    Tidy,
     extend,
     join,
+    sig_part,
     sig_width,
 )
+from hwgen.verilog.tidy import Tidy
 
 BINARY = {
     "$add": "+",
@@ -40,20 +44,42 @@ BINARY = {
     "$gt": ">",
     "$ge": ">=",
 }
-LONGEST_LINE = 160
 COMPARISONS = {"$eq", "$ne", "$lt", "$le", "$gt", "$ge"}
 UNARY = {"$not": "~", "$reduce_or": "|", "$reduce_and": "&", "$reduce_bool": "|"}
 
 
+@dataclass(frozen=True)
+class Logic:
+    """Blocking assignments that compute one wire."""
+
+    target: Sig
+    lines: list[str]
+    process: bool
+
+    @property
+    def statement(self) -> list[str]:
+        """A continuous assignment, or a process."""
+        if not self.process:
+            return [f"assign {self.lines[0]}"]
+        if len(self.lines) == 1:
+            return [f"always @* {self.lines[0]}"]
+        return ["always @* begin", *(f"  {line}" for line in self.lines), "end"]
+
+
 class Printer:
-    """Prints one module."""
+    """Prints one module; ``in_processes`` as in `hwgen.rtl.base.Unit`."""
 
     def __init__(
-        self, module: Module, instance_outputs: dict[str, frozenset[str]], summary: str
+        self,
+        module: Module,
+        instance_outputs: dict[str, frozenset[str]],
+        summary: str,
+        in_processes: bool = False,
     ) -> None:
         self.tidy = Tidy(module, instance_outputs)
         self.module = module
         self.summary = summary
+        self.in_processes = in_processes
         self.names: dict[str, str] = {}
         self.cell_of: dict[str, Cell] = {}
         self.inlined: set[str] = set()
@@ -181,7 +207,7 @@ class Printer:
         target = self.chunk(chunk, alone=True)
         if cell.unused_low:
             target = f"{{{target}, {self._unused(target)}}}"
-        return f"assign {target} = {self.expression(cell)};"
+        return f"{target} = {self.expression(cell)};"
 
     @staticmethod
     def _unused(name: str) -> str:
@@ -217,16 +243,42 @@ class Printer:
                 yield f"{indent}{target} {sign} {self.value(statement.value)};"
             elif sig_width(statement.selector) == 1:
                 yield from self._if_chain(statement, sign, indent)
+            elif any("-" in pattern for patterns, _ in statement.cases for pattern in patterns):
+                yield from self._priority(statement, sign, indent)
             else:
                 yield from self._case(statement, sign, indent)
+
+    def _priority(self, switch: Switch, sign: str, indent: str) -> Iterator[str]:
+        """A switch with bits that do not matter: the first case that fits, as if and else."""
+        word = "if"
+        for patterns, body in switch.cases:
+            conditions = [self._fits(switch.selector, pattern) for pattern in patterns]
+            always = not conditions or "" in conditions
+            if always and word == "if":
+                yield from self._statements(body, sign, indent)
+                return
+            head = "else" if always else f"{word} ({' | '.join(conditions)})"
+            yield f"{indent}{head} begin"
+            yield from self._statements(body, sign, indent + "  ")
+            yield f"{indent}end"
+            if always:
+                return
+            word = "else if"
+
+    def _fits(self, selector: Sig, pattern: str) -> str:
+        """Whether ``selector`` fits a pattern, which has its highest bit first."""
+        bits = [
+            ("" if wanted == "1" else "~") + self.value(sig_part(selector, place, 1), alone=False)
+            for place, wanted in enumerate(reversed(pattern))
+            if wanted != "-"
+        ]
+        return bits[0] if len(bits) == 1 else f"({' & '.join(bits)})" if bits else ""
 
     def _case(self, switch: Switch, sign: str, indent: str) -> Iterator[str]:
         width = sig_width(switch.selector)
         yield f"{indent}case ({self.value(switch.selector)})"
         seen_default = False
         for patterns, body in switch.cases:
-            if any("-" in pattern for pattern in patterns):
-                raise RtlilError(f"{self.module.name}: patterns with gaps are not printed")
             labels = ", ".join(f"{width}'h{int(p, 2):x}" for p in patterns) or "default"
             seen_default |= not patterns
             lines = [line.strip() for line in self._statements(body, sign, "")]
@@ -264,9 +316,9 @@ class Printer:
                     condition = self.value(switch.selector, alone=False)
                     yes, no = values.get("1", values[""]), values.get("0", values[""])
                     choice = f"{condition} ? {yes} : {no}"
-                    return [f"assign {self.value(target)} = {choice};"]
+                    return [f"{self.value(target)} = {choice};"]
                 process = [switch]
-        return ["always @* begin", *self._statements(process, "=", "  "), "end"]
+        return list(self._statements(process, "=", ""))
 
     def _pieces(self, assigns: list[Assign]) -> str:
         """Assignments to parts of one wire, later ones winning, as one value."""
@@ -276,7 +328,26 @@ class Printer:
             (target,) = assign.target
             single = [chunk.part(i, 1) for chunk in assign.value for i in range(chunk.width)]
             bits[target.low : target.low + target.width] = single
-        return f"assign {self.chunk(whole, alone=True)} = {self.value(join(bits))};"
+        return f"{self.chunk(whole, alone=True)} = {self.value(join(bits))};"
+
+    def logic(self) -> Iterator[Logic]:
+        """All that is combinational, outside instances."""
+        for cell in self.module.cells:
+            if not cell.is_instance and cell.kind != "$dff":
+                (chunk,) = cell.ports["Y"]
+                if chunk.wire not in self.inlined:
+                    yield self._logic(cell.ports["Y"], [self.assignment(cell)])
+        for process in self.module.processes:
+            first = process[0]
+            assert isinstance(first, Assign)
+            if first.target[0].wire not in self.next_of:
+                yield self._logic(first.target, self.combinational(process))
+        for connect in self.module.connects:
+            line = f"{self.value(connect.target)} = {self.value(connect.value)};"
+            yield self._logic(connect.target, [line])
+
+    def _logic(self, target: Sig, lines: list[str]) -> Logic:
+        return Logic(target, lines, self.in_processes or len(lines) > 1)
 
     def register(self, cell: Cell) -> tuple[str, list[str]]:
         """A flip-flop: the condition under which alone it loads ('' for none), and statements."""
@@ -291,7 +362,7 @@ class Printer:
             raise RtlilError(f"{self.module.name}: register {name} does not hold by default")
         self.names[wire] = name
         *loads, last = _without_empty(rest)
-        if isinstance(last, Switch) and self.value(last.selector) == "rst":
+        if isinstance(last, Switch) and self.value(last.selector) == RESET:
             # The reset comes last and wins: first, with the loads as its else.
             (_, reset) = last.cases[0]
             loads = [Switch(last.selector, [(["1"], reset), ([], loads)])]
@@ -331,16 +402,6 @@ class Printer:
 
     def declarations(self) -> Iterator[str]:
         referenced = self.tidy.references()
-        registers = {
-            c.wire for cell in self.module.cells if cell.kind == "$dff" for c in cell.ports["Q"]
-        }
-        always = {
-            chunk.wire
-            for process, lines in self.blocks
-            if lines[0].startswith("always")
-            for chunk in process
-        }
-        self.variables = registers | always
         for wire in self.module.wires.values():
             if wire.direction or wire.name in self.inlined or wire.name in self.next_of:
                 continue
@@ -349,56 +410,36 @@ class Printer:
                 yield f"{kind} {_range(wire.width)}{self.names[wire.name]};"
         for cell in self.module.cells:
             if cell.unused_low:
-                name = self.chunk(cell.ports["Y"][0], alone=True)
-                yield f"wire {_range(cell.unused_low)}{self._unused(name)};"
+                (chunk,) = cell.ports["Y"]
+                kind = "reg" if chunk.wire in self.variables else "wire"
+                name = self._unused(self.chunk(chunk, alone=True))
+                yield f"{kind} {_range(cell.unused_low)}{name};"
+
+    def ports(self) -> Iterator[str]:
+        for wire in self.module.wires.values():
+            if wire.direction and (wire.name != RESET or self.tidy.references()[RESET]):
+                kind = "reg " if wire.name in self.variables else ""
+                yield f"  {wire.direction} {kind}{_range(wire.width)}{self.names[wire.name]}"
 
     def text(self) -> str:
-        module = self.module
-        self.blocks: list[tuple[Sig, list[str]]] = []
-        for process in module.processes:
-            first = process[0]
-            assert isinstance(first, Assign)
-            if first.target[0].wire not in self.next_of:
-                self.blocks.append((first.target, self.combinational(process)))
-        declarations = list(self.declarations())
-        body: list[str] = []
-        for cell in module.cells:
-            if cell.is_instance:
-                body += self.instance(cell)
-        for cell in module.cells:
-            if not cell.is_instance and cell.kind != "$dff":
-                (chunk,) = cell.ports["Y"]
-                if chunk.wire not in self.inlined:
-                    body.append(self.assignment(cell))
-        for _, lines in self.blocks:
-            body += lines
-        for connect in module.connects:
-            body.append(f"assign {self.value(connect.target)} = {self.value(connect.value)};")
+        module, logic = self.module, list(self.logic())
+        written = [each.target for each in logic if each.process]
+        written += [cell.ports["Q"] for cell in module.cells if cell.kind == "$dff"]
+        self.variables = {chunk.wire for sig in written for chunk in sig}
+        body = [line for c in module.cells if c.is_instance for line in self.instance(c)]
+        body += [line for each in logic for line in each.statement]
         body += self.registers()
-        ports = []
-        for wire in module.wires.values():
-            if wire.direction and (wire.name != "rst" or self.tidy.references()["rst"]):
-                kind = "reg " if wire.name in self.variables else ""
-                ports.append(
-                    f"  {wire.direction} {kind}{_range(wire.width)}{self.names[wire.name]}"
-                )
-        lines = [f"// {self.summary}", f"module {module.name} (", ",\n".join(ports), ");"]
-        lines += [_wrapped(f"  {line}") for line in [*declarations, *body]]
-        return "\n".join([*lines, "endmodule", ""])
-
-
-def _wrapped(line: str) -> str:
-    """A long list of values over several lines: tools limit the length of one."""
-    if len(line) <= LONGEST_LINE:
-        return line
-    lines, indent = [""], " " * (len(line) - len(line.lstrip()) + 2)
-    for piece in line.split(", "):
-        if len(lines[-1]) + len(piece) > LONGEST_LINE and lines[-1]:
-            lines[-1] += ","
-            lines.append(indent + piece)
-        else:
-            lines[-1] += f", {piece}" if lines[-1] else piece
-    return "\n".join(lines)
+        return "\n".join(
+            [
+                *comment(self.summary),
+                f"module {module.name} (",
+                ",\n".join(self.ports()),
+                ");",
+                *(wrapped(f"  {line}") for line in [*self.declarations(), *body]),
+                "endmodule",
+                "",
+            ]
+        )
 
 
 def _range(width: int) -> str:
@@ -423,8 +464,12 @@ def output_ports(module: Module) -> frozenset[str]:
     return frozenset(w.name for w in module.wires.values() if w.direction == "output")
 
 
-def print_verilog(modules: list[tuple[Module, str]]) -> str:
-    """Verilog of modules and their summaries, given children first; the top comes first."""
-    outputs = {module.name: output_ports(module) for module, _ in modules}
-    texts = [Printer(module, outputs, summary).text() for module, summary in modules]
+def print_verilog(modules: list[tuple[Module, str, bool]]) -> str:
+    """Verilog of modules, given children first, each with its summary and ``in_processes``
+    (`hwgen.rtl.base.Unit`); the top comes first."""
+    outputs = {module.name: output_ports(module) for module, _, _ in modules}
+    texts = [
+        Printer(module, outputs, summary, in_processes).text()
+        for module, summary, in_processes in modules
+    ]
     return "\n".join(reversed(texts))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.number import FloatFormat, Interval
+from hwgen.spec.ports import ACTS, COMMANDS, KEYS, SUMS
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from sim.bench.run import CLOCK_NS, LIMIT_S, MANIFEST
@@ -31,7 +32,7 @@ from sim.verilated.runner import Stalls, Work
 from sim.workload.reference import reference
 from sim.workload.weights import nearest_weights, random_weights
 
-INPUTS = ("commands", "acts", "keys")
+INPUTS = (COMMANDS, ACTS, KEYS)
 PATIENCE = 1_000
 """Cycles without any transfer after which a core counts as stuck."""
 IDLE = 40
@@ -69,9 +70,8 @@ class Core:
     def __init__(self, manifest: dict[str, Any]) -> None:
         self.config = CoreConfig.from_resolved(manifest["config"])
         self.structure = structure(self.config)
-        self._fields = {
-            field["name"]: field for port in manifest["ports"] for field in port.get("layout", ())
-        }
+        self.streams: dict[str, dict[str, Any]] = manifest["streams"]
+        self._fields = beats.fields(manifest)
 
     @classmethod
     def read(cls, manifest: str) -> Core:
@@ -93,17 +93,11 @@ class Core:
             schedule = self.structure.schedule
             in_tiles = schedule.in_tiles(run.in_features)
             counts = (run.tokens, in_tiles, schedule.out_tiles(run.out_features))
-            words["commands"].append(
-                sum(
-                    count << self._fields[name]["low"]
-                    for name, count in zip(("tokens", "in_tiles", "out_tiles"), counts, strict=True)
-                )
-            )
-            bits = self._fields["acts"]["bits"]
-            acts = _integers(beats.pack_acts(piece.acts, self.config.tile_n, bits, piece.exponents))
+            words[COMMANDS].append(beats.command(self._fields, *counts))
+            acts = _integers(beats.pack_acts(piece.acts, self._fields, piece.exponents))
             for start in range(0, len(acts), in_tiles):  # A token's beats come once per block.
-                words["acts"] += acts[start : start + in_tiles] * schedule.blocks(counts[2])
-            words["keys"] += self._key_beats(piece.weights) * run.tokens
+                words[ACTS] += acts[start : start + in_tiles] * schedule.blocks(counts[2])
+            words[KEYS] += self._key_beats(piece.weights) * run.tokens
         return words
 
     def run(self, piece: Work) -> Run:
@@ -128,7 +122,7 @@ class Core:
         if not sums["signed"]:
             fields &= (1 << sums["bits"]) - 1
         values = beats.output_order(fields, run.tokens, ports, run.out_features)
-        flags = {
+        flags: dict[str, list] = {
             name: [w >> self._fields[name]["low"] & 1 for w in words]
             for name in ("last", "error")
             if name in self._fields
@@ -168,10 +162,11 @@ class Core:
 class Stream:
     """The three signals of one stream, and a generator of its own."""
 
-    def __init__(self, dut: Any, name: str, rng: np.random.Generator) -> None:
-        self.payload = getattr(dut, f"{name}__payload")
-        self.valid = getattr(dut, f"{name}__valid")
-        self.ready = getattr(dut, f"{name}__ready")
+    def __init__(self, dut: Any, stream: dict[str, Any], rng: np.random.Generator) -> None:
+        """stream: as the manifest has it."""
+        self.payload = getattr(dut, stream["payload"])
+        self.valid = getattr(dut, stream["valid"])
+        self.ready = getattr(dut, stream["ready"])
         self.rng = rng
         self._edge = RisingEdge(dut.clk)
 
@@ -215,16 +210,16 @@ class Bench:
         self.dut = dut
         self.core = Core.read(os.environ[MANIFEST])
         self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
-        names = (*INPUTS, "sums")
+        names = (*INPUTS, SUMS)
         streams = zip(names, self.rng.spawn(len(names)), strict=True)
-        self.streams = {name: Stream(dut, name, rng) for name, rng in streams}
+        self.streams = {name: Stream(dut, self.core.streams[name], rng) for name, rng in streams}
         self.edge = RisingEdge(dut.clk)
 
     async def reset(self) -> None:
         """One cycle of reset, nothing offered in it."""
         for name in INPUTS:
             self.streams[name].withdraw()
-        self.streams["sums"].ready.value = 0
+        self.streams[SUMS].ready.value = 0
         self.dut.rst.value = 1
         await self.edge
         self.dut.rst.value = 0
@@ -244,7 +239,7 @@ class Bench:
         got: Beats = []
         moves: dict[str, list[int]] = {name: [] for name in self.streams}
         offers = [self.start(name, stalls, words[name]) for name in INPUTS]
-        accept = cocotb.start_soon(self.streams["sums"].accept(stalls.sums))
+        accept = cocotb.start_soon(self.streams[SUMS].accept(stalls.sums))
         cycle = quiet = 0
         idle = IDLE + self.core.structure.latency
         held: int | None = None
@@ -269,16 +264,16 @@ class Bench:
     async def play_part(self, work: Sequence[Work], beats_before: int) -> None:
         """Play ``work`` until that many key beats moved, and leave the core in the middle of it."""
         words = self.core.beats(work)
-        assert beats_before < len(words["keys"])
+        assert beats_before < len(words[KEYS])
         tasks = [self.start(name, Stalls(), words[name]) for name in INPUTS]
-        tasks.append(cocotb.start_soon(self.streams["sums"].accept(30)))
+        tasks.append(cocotb.start_soon(self.streams[SUMS].accept(30)))
         moved = quiet = 0
         held: int | None = None
         while moved < beats_before:
             await self.edge
             result = self.result(held)
-            held = None if self.streams["sums"].ready.value else result
-            moves = self.streams["keys"].moves
+            held = None if self.streams[SUMS].ready.value else result
+            moves = self.streams[KEYS].moves
             moved, quiet = moved + moves, 0 if moves else quiet + 1
             assert quiet < PATIENCE, f"stuck: {moved} of {beats_before} key beats"
         for task in tasks:
@@ -361,7 +356,7 @@ class Bench:
 
     def result(self, held: int | None) -> int | None:
         """The result on offer; asserts that it is the one that was held, if one was."""
-        sums = self.streams["sums"]
+        sums = self.streams[SUMS]
         payload = sums.payload.value.to_unsigned() if sums.valid.value else None
         assert held is None or payload is not None, "sums: valid fell before ready"
         assert held is None or payload == held, "sums: payload changed before ready"

@@ -5,6 +5,8 @@ A beat is a row of bytes, little-endian, padded to a multiple of 8 bytes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +14,24 @@ from sim.golden.codebooks import book
 from sim.golden.integers import keys_from_weights
 
 Bytes = NDArray[np.uint8]
+Fields = dict[str, dict[str, Any]]
 BLOCK = 1 << 15
 """Fields packed at once."""
+
+
+def fields(manifest: dict[str, Any]) -> Fields:
+    """The fields of all streams of a core by their names, as its manifest lays them out."""
+    return {
+        field["name"]: field
+        for stream in manifest["streams"].values()
+        for field in stream["layout"]
+    }
+
+
+def command(layout: Fields, tokens: int, in_tiles: int, out_tiles: int) -> int:
+    """A command beat, as an integer."""
+    counts = {"tokens": tokens, "in_tiles": in_tiles, "out_tiles": out_tiles}
+    return sum(count << layout[name]["low"] for name, count in counts.items())
 
 
 def beat_bytes(width: int) -> int:
@@ -89,22 +107,25 @@ def unpack_fields(beats: Bytes, bits: int, count: int) -> NDArray[np.int64]:
     return fields
 
 
-def pack_acts(acts: NDArray, tile_n: int, bits: int, exponents: NDArray | None = None) -> Bytes:
+def pack_acts(acts: NDArray, layout: Fields, exponents: NDArray | None = None) -> Bytes:
     """Activation beats of a layer, padded with zeros.
 
-    acts: (T, N) integers. exponents: (T,), at most 16 bits each: what every beat of a token has
-    above its activations.
+    acts: (T, N) integers. layout: with the fields ``acts``, of n activations a beat, and, where
+    there are exponents, ``exponent``. exponents: (T,), at most 16 bits each: every beat of a token
+    has its own.
     Returns (T · I, …): beat t·I + i holds inputs i·n … i·n + n - 1.
     """
     tokens, features = acts.shape
+    bits, tile_n = layout["acts"]["bits"], layout["acts"]["shape"][-1]
     beats = -(-features // tile_n)
     padded = np.zeros((tokens, beats * tile_n), np.int16)
     padded[:, :features] = acts
     packed = pack_fields(padded.reshape(tokens * beats, tile_n).view(np.uint16), bits)
     if exponents is not None:
-        full = np.zeros((len(packed), beat_bytes(tile_n * bits + 16)), np.uint8)
+        low = layout["exponent"]["low"]
+        full = np.zeros((len(packed), beat_bytes(low + 16)), np.uint8)
         full[:, : packed.shape[1]] = packed
-        put_field(full, np.repeat(exponents, beats), tile_n * bits)
+        put_field(full, np.repeat(exponents, beats), low)
         packed = full
     return packed
 

@@ -2,8 +2,9 @@
 //
 // One call of core_run plays any number of queued runs from a freshly reset core and returns when
 // every result has moved (and some idle cycles have shown that nothing more comes), when nothing
-// has moved for `patience` cycles, or when `idle` results too many have come. Streams follow the core's rules: once offered, a beat
-// stays until it moves. All beats are little-endian and padded to multiples of 8 bytes.
+// has moved for `patience` cycles, or when `idle` results too many have come. Streams follow the
+// core's rules: once offered, a beat stays until it moves. All beats are little-endian and padded to
+// multiples of 8 bytes. ports.h, made from the core's manifest, names the ports.
 
 #include <chrono>
 #include <cstdint>
@@ -11,10 +12,10 @@
 #include <memory>
 
 #include "Vcore.h"
+#include "ports.h"
 #include "verilated.h"
 
-// Verilator spells a double underscore ___05F.
-#define PORT(stream, signal) core->stream##___05F##signal
+#define PORT(stream, signal) core->PORT_##stream##_##signal
 
 namespace {
 

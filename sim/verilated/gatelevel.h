@@ -12,6 +12,7 @@
 #include <string>
 
 #include "Vcore.h"
+#include "ports.h"
 #include "verilated.h"
 #include "verilated_saif_c.h"
 
@@ -47,7 +48,7 @@ public:
             gates::tiles += m_moves;  // The key of the cycle before this sample.
             ++gates::seen;
         }
-        m_moves = keys___05Fvalid && keys___05Fready;
+        m_moves = PORT_keys_valid && PORT_keys_ready;
         ++m_cycle;
     }
     void final() {

