@@ -178,7 +178,8 @@ def load_costs(model: type[DataT], name: str) -> DataT:
 
 def read_data(model: type[DataT], path: Path) -> DataT:
     """A YAML file of data, read once in a process, and again if it has changed."""
-    return _read(model, path, path.stat().st_mtime_ns)
+    result: DataT = _read(model, path, path.stat().st_mtime_ns)
+    return result
 
 
 @lru_cache(maxsize=64)

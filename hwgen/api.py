@@ -24,10 +24,14 @@ from hwgen.flow.generate import Generated, generate
 from hwgen.flow.inspect import Inspection, inspect
 from hwgen.flow.schema import schema
 from hwgen.flow.simulate.run import simulate
+from hwgen.flow.sweep.finalists import Built, Checked
+from hwgen.flow.sweep.finalists import emit_best as _emit_best
+from hwgen.flow.sweep.finalists import synthesise_front as _synthesise_front
 from hwgen.flow.sweep.results import SweepResult, core_yaml
 from hwgen.flow.sweep.run import sweep as _sweep
 from hwgen.flow.sweep.search import search as _search
 from hwgen.flow.synth import synth
+from hwgen.flow.technology import Technology
 from hwgen.flow.verify import Verification, verify
 from hwgen.space.sweep_file import SweepConfig, load_sweep
 from hwgen.spec import system as systems
@@ -46,9 +50,11 @@ __all__ = [
     "Sweep",
     "SweepResult",
     "System",
+    "Technology",
     "Validation",
     "Verification",
     "compare",
+    "emit_best",
     "estimate",
     "generate",
     "inspect",
@@ -56,6 +62,7 @@ __all__ = [
     "simulate",
     "sweep",
     "synth",
+    "synthesise_front",
     "validate",
     "verify",
 ]
@@ -163,6 +170,16 @@ def sweep(
     if search is not None:
         return _search(config, search, folder, seed)
     return _sweep(config, folder, jobs=jobs or len(os.sched_getaffinity(0)))
+
+
+def synthesise_front(result: SweepResult, count: int) -> list[Checked]:
+    """Synthesise ``count`` cores spread over the front of a sweep, beside their predictions."""
+    return _synthesise_front(result, count)
+
+
+def emit_best(result: SweepResult) -> Built:
+    """Write the best core's Verilog beside a sweep's results and verify it on a random layer."""
+    return _emit_best(result)
 
 
 def compare(

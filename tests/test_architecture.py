@@ -34,7 +34,7 @@ NEVER = {"costmodel/*": "amaranth", "sim/*": "amaranth", "hwgen/flow/*": "hwgen.
 FLOORS = {
     "hwgen": ("base", "spec", "rtl space", "verilog", "flow", "tables", "cli api", "__main__"),
     "hwgen/flow": (
-        "bandwidth layer checkpoint",
+        "bandwidth layer checkpoint technology",
         "generate verify inspect",
         "estimate synth compare",
         "simulate calibrate schema",

@@ -153,7 +153,8 @@ def path_delay(path: Path, model: DelayModel, technology: str) -> float:
         total += delay * model.factor(group)
     if path.sinks is None:
         return total
-    return total + fanout_delay(path.stage, path.sinks, model, technology)
+    result: float = total + fanout_delay(path.stage, path.sinks, model, technology)
+    return result
 
 
 def fanout_delay(stage: str, sinks: IntsT, model: DelayModel, technology: str) -> Any:

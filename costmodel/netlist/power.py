@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from costmodel.liberty.expression import truth, variables
-from costmodel.liberty.library import LibertyError, Table
+from costmodel.liberty.library import Table
+from costmodel.liberty.parser import LibertyError
 from costmodel.liberty.power_tables import PowerCell, PowerGroup, PowerLibrary, read_power
 from costmodel.netlist.netlist import Group, Ints, Netlist, clock_pins
 from costmodel.netlist.timing import Conditions, Floats, Surroundings, Tables, surroundings
@@ -221,7 +222,8 @@ class _Sum:
             ones = group.nets[name] == -2 if name in group.nets else False
             high = np.where(ones, 1.0, self._of(group, name, self.high))[:, None]
             chance *= np.where(bits[name] == 1, high, 1 - high)
-        return chance.sum(axis=1)
+        result: Floats = chance.sum(axis=1)
+        return result
 
     def _pair(self, group: Group, output: str, now: Ints, then: Ints) -> Floats:
         """P(output is ``now`` and will be ``then`` after the next edge)."""

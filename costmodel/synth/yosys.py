@@ -22,7 +22,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import Field, ValidationError
 
 from costmodel.catalog import PACKAGE
-from costmodel.liberty.library import LibertyError, Library, read_liberty, read_packed
+from costmodel.liberty.library import Library, read_liberty, read_packed
+from costmodel.liberty.parser import LibertyError
 from costmodel.netlist.netlist import Netlist, read_netlist
 from costmodel.netlist.netlist import depth as logic_depth
 from costmodel.netlist.timing import FORMAT, Conditions, End, PathStep, Start, analyse

@@ -58,13 +58,13 @@ def workers() -> Iterator[Executor]:
     except ImportError:
         raise HwgenError("--executor dask: pip install 'hwgen[cluster]'") from None
     try:
-        client = Client(scheduler, timeout=CONNECT, set_as_default=False)
+        client = Client(scheduler, timeout=CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise HwgenError(
             f"--scheduler {scheduler}: no Dask scheduler answers ({error}); start one with "
             "`dask scheduler` and workers with `dask worker ADDRESS`"
         ) from None
-    with client, client.get_executor(pure=False, retries=RETRIES) as pool:
+    with client, client.get_executor(pure=False, retries=RETRIES) as pool:  # type: ignore[no-untyped-call]
         try:
             yield pool
         except KilledWorker as error:

@@ -14,7 +14,7 @@ from hwgen.verilog.emit import emit
 
 def synth(
     core: Source | CoreConfig,
-    technology: str,
+    technology: str = "generic",
     clock_ns: float | None = None,
     progress: Say = lambda text: None,
 ) -> Report:

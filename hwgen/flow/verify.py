@@ -90,7 +90,7 @@ class _Verifier:
         self.model = CoreModel(emitted.verilog, emitted.manifest)
         self.tally = Verification(stall=stall, build_seconds=self.model.build_seconds)
 
-    def run(self, name: str, acts: NDArray, weights: NDArray) -> NDArray[np.int64]:
+    def run(self, name: str, acts: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.int64]:
         """Run one layer, compare it with golden, and return the core's own outputs."""
         (tokens, features), outs = acts.shape, weights.shape[0]
         exponents = None
@@ -188,7 +188,7 @@ def _verify_random(
 
 def random_floats(
     name: str, number: FloatFormat, rng: np.random.Generator, shape: tuple[int, int]
-) -> NDArray:
+) -> NDArray[Any]:
     """Codes of finite activations: even tokens normally distributed, odd ones any code at all."""
     normal = golden_fixed.encode(rng.standard_normal(shape), name)
     magnitude = rng.integers(0, number.largest, shape, endpoint=True)
@@ -217,8 +217,8 @@ def _verify_model(
 
     floats = None if config.float_number is None else config.act
 
-    def on_core(layer: TernaryLayer, acts: NDArray) -> NDArray[np.int64]:
-        weights: NDArray = layer.weights
+    def on_core(layer: TernaryLayer, acts: NDArray[Any]) -> NDArray[np.int64]:
+        weights: NDArray[Any] = layer.weights
         if floats is not None and config.kind == "multiplier":
             weights = golden_fixed.encode(weights, floats)
         try:

@@ -25,7 +25,7 @@ Formats = dict[tuple[str, str], str]
 """Number formats by stream and field: what a signature, which knows widths alone, does not say."""
 
 
-class Unit(wiring.Component, Generic[SpecT]):
+class Unit(wiring.Component, Generic[SpecT]):  # type: ignore[misc]
     """A component that is one Verilog module.
 
     ``spec`` decides everything: two units of one type with equal specs are the same module.
@@ -64,7 +64,7 @@ class Unit(wiring.Component, Generic[SpecT]):
         }
 
 
-class _Body(Elaboratable):
+class _Body(Elaboratable):  # type: ignore[misc]
     """A unit that elaborates to its body, whatever the platform."""
 
     def __init__(self, unit: Unit[Any]) -> None:

@@ -46,7 +46,8 @@ class Codebook:
     @property
     def holds_all(self) -> bool:
         """Whether every group of ternary weights is legal."""
-        return 2 * len(self.entries) + self.has_zero == 3**self.mu
+        result: bool = 2 * len(self.entries) + self.has_zero == 3**self.mu
+        return result
 
     @cached_property
     def most_non_zeros(self) -> int:

@@ -107,9 +107,10 @@ class Core:
 
     def result_beats(self, piece: Work) -> int:
         run = self.run(piece)
-        return run.tokens * self.structure.schedule.out_tiles(run.out_features)
+        result: int = run.tokens * self.structure.schedule.out_tiles(run.out_features)
+        return result
 
-    def outputs(self, words: Beats, piece: Work) -> dict[str, list]:
+    def outputs(self, words: Beats, piece: Work) -> dict[str, list[Any]]:
         """Outputs (T, M), and of every beat ``last`` and, of cores that have one, ``error``."""
         run = self.run(piece)
         sums = self._fields["sums"]
@@ -122,19 +123,19 @@ class Core:
         if not sums["signed"]:
             fields &= (1 << sums["bits"]) - 1
         values = beats.output_order(fields, run.tokens, ports, run.out_features)
-        flags: dict[str, list] = {
+        flags: dict[str, list[Any]] = {
             name: [w >> self._fields[name]["low"] & 1 for w in words]
             for name in ("last", "error")
             if name in self._fields
         }
         return {"sums": values.tolist(), **flags}
 
-    def expected(self, piece: Work) -> dict[str, list]:
+    def expected(self, piece: Work) -> dict[str, list[Any]]:
         """What :meth:`outputs` should return, from golden."""
         run = self.run(piece)
         tiles = self.structure.schedule.out_tiles(run.out_features)
         sums = reference(self.config, piece.acts, piece.weights, piece.exponents)
-        wanted: dict[str, list] = {
+        wanted: dict[str, list[Any]] = {
             "sums": sums.tolist(),
             "last": ([0] * (tiles - 1) + [1]) * run.tokens,
         }
@@ -149,9 +150,10 @@ class Core:
         assert piece.exponents is not None
         magnitudes = piece.acts & ((1 << (number.bits - 1)) - 1)
         above = magnitudes >> number.mantissa_bits > np.maximum(piece.exponents, 1)[:, None]
-        return np.any(above | (magnitudes > number.largest), axis=1)
+        result: NDArray[np.bool_] = np.any(above | (magnitudes > number.largest), axis=1)
+        return result
 
-    def _key_beats(self, weights: NDArray) -> Beats:
+    def _key_beats(self, weights: NDArray[Any]) -> Beats:
         c, bits = self.config, self._fields["keys"]["bits"]
         if c.kind == "multiplier":
             return _integers(beats.pack_weights(weights, c.tables, c.ports, c.reuse, bits))
@@ -284,7 +286,7 @@ class Bench:
         weights = self.values("weights", (out_features, in_features))
         return self.layer(self.values("acts", (tokens, in_features)), weights)
 
-    def layer(self, acts: NDArray, weights: NDArray) -> Work:
+    def layer(self, acts: NDArray[Any], weights: NDArray[Any]) -> Work:
         """These values, for a core that wants them with exponents that are high enough."""
         number, config = self.core.number("acts"), self.core.config
         if not config.exponent_bits:
@@ -294,7 +296,7 @@ class Bench:
         exponents += self.rng.integers(0, 3, len(acts)) * self.rng.integers(0, 2, len(acts))
         return Work(acts, weights, np.minimum(exponents, number.highest_field))
 
-    def values(self, operand: str, shape: tuple[int, int]) -> NDArray:
+    def values(self, operand: str, shape: tuple[int, int]) -> NDArray[Any]:
         """Random integers; or codes of finite numbers: in some rows any, in others normal ones."""
         number = self.core.number(operand)
         if number is TERNARY:
@@ -306,14 +308,14 @@ class Bench:
         rows = self.rng.integers(0, 2, (shape[0], 1), bool, endpoint=False)
         return np.where(rows, any_codes, self.normal(operand, shape))
 
-    def normal(self, operand: str, shape: tuple[int, int]) -> NDArray:
+    def normal(self, operand: str, shape: tuple[int, int]) -> NDArray[Any]:
         """Like `values`, but codes of normally distributed numbers: no short sum overflows."""
         if isinstance(self.core.number(operand), Interval):
             return self.values(operand, shape)
         values = self.rng.standard_normal(shape)
         return golden_fixed.encode(values, self.core.config.act).astype(np.int64)
 
-    def extremes(self, operand: str, features: int) -> NDArray:
+    def extremes(self, operand: str, features: int) -> NDArray[Any]:
         """Rows of each extreme value alone; of opposite ones in turn, so that sums cancel.
 
         The turns are from input to input, from group to group and from tile to tile. Weights are
@@ -381,7 +383,7 @@ async def begin(dut: Any) -> Bench:
 
 
 @claim
-async def random_register_contents(dut):
+async def random_register_contents(dut: Any) -> None:
     """One cycle of reset is enough, whatever the registers held; this bench is the first to run."""
     bench = await begin(dut)
     await bench.play(bench.some_work(2))
@@ -389,21 +391,21 @@ async def random_register_contents(dut):
 
 @claim
 @cocotb.parametrize(stalls=list(STALLS))
-async def random_stalls(dut, stalls):
+async def random_stalls(dut: Any, stalls: Any) -> None:
     """Every sum comes back once and in order, however often the streams stall."""
     bench = await begin(dut)
     await bench.play(bench.some_work(8), STALLS[stalls])
 
 
 @claim
-async def smallest_run(dut):
+async def smallest_run(dut: Any) -> None:
     """A run of one token, one input and one output is right, also twice in a row."""
     bench = await begin(dut)
     await bench.play([bench.work(1, 1, 1), bench.work(1, 1, 1)])
 
 
 @claim
-async def largest_run(dut):
+async def largest_run(dut: Any) -> None:
     """A layer of as many inputs and outputs as the core allows is right."""
     bench = await begin(dut)
     config = bench.core.config
@@ -411,7 +413,7 @@ async def largest_run(dut):
 
 
 @claim
-async def many_tokens(dut):
+async def many_tokens(dut: Any) -> None:
     """Thousands of cycles of one run, none stalling, are right."""
     bench = await begin(dut)
     config = bench.core.config
@@ -421,7 +423,7 @@ async def many_tokens(dut):
 
 
 @claim
-async def padding(dut):
+async def padding(dut: Any) -> None:
     """Layers one input or output more or less than whole tiles and blocks are right."""
     bench = await begin(dut)
     config = bench.core.config
@@ -436,7 +438,7 @@ async def padding(dut):
 
 
 @claim
-async def extreme_values(dut):
+async def extreme_values(dut: Any) -> None:
     """Sums of the longest dot products at either end, and of values that cancel, are right."""
     bench = await begin(dut)
     config = bench.core.config
@@ -448,7 +450,7 @@ async def extreme_values(dut):
 
 
 @claim_of_floats
-async def infinities_and_nan(dut):
+async def infinities_and_nan(dut: Any) -> None:
     """They spoil what golden says, and leave nothing behind for the next token or run."""
     bench = await begin(dut)
     core, config = bench.core, bench.core.config
@@ -488,7 +490,7 @@ async def infinities_and_nan(dut):
 
 
 @claim
-async def reset_in_the_middle(dut):
+async def reset_in_the_middle(dut: Any) -> None:
     """After a reset in the middle of a run, nothing of it is left and a new run is right."""
     bench = await begin(dut)
     config = bench.core.config
@@ -502,7 +504,7 @@ async def reset_in_the_middle(dut):
 
 
 @claim
-async def valid_does_not_wait_for_ready(dut):
+async def valid_does_not_wait_for_ready(dut: Any) -> None:
     """The first result is offered, and stays, while nobody is ready; then all of them are right."""
     bench = await begin(dut)
     work = bench.some_work(2)
@@ -519,7 +521,7 @@ async def valid_does_not_wait_for_ready(dut):
 
 
 @claim
-async def as_fast_as_promised(dut):
+async def as_fast_as_promised(dut: Any) -> None:
     """Queued runs follow without a gap: each, and all, take the cycles that the formula says."""
     bench = await begin(dut)
     work = bench.some_work(5)

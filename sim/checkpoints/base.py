@@ -59,7 +59,8 @@ def fewest_bands(values: NDArray[Any]) -> NDArray[Any]:
             parts = values.reshape(bands, count // bands, -1)
             highest = parts.max(axis=1)
             if ((parts == 0) | (parts == highest[:, None])).all():
-                return highest
+                result: NDArray[Any] = highest
+                return result
     raise AssertionError("each row is a band of its own")
 
 
@@ -170,7 +171,8 @@ def examine(tensor: TernaryTensor) -> TensorReport:
 
 def two_bits(packed: NDArray[np.uint8], field: int) -> NDArray[np.int8]:
     """The weight in bits [2·field + 1 : 2·field] of each byte: code - 1; code 3 is ``ILLEGAL``."""
-    return _TWO_BITS[field][packed]
+    result: NDArray[np.int8] = _TWO_BITS[field][packed]
+    return result
 
 
 # Of field 0 … 3, by byte; code 3 becomes ``ILLEGAL``.

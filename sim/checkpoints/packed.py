@@ -54,12 +54,14 @@ class TernaryLayer:
     @property
     def out_features(self) -> int:
         """M, the number of outputs."""
-        return self.weights.shape[0]
+        result: int = self.weights.shape[0]
+        return result
 
     @property
     def in_features(self) -> int:
         """N, the length of a dot product."""
-        return self.weights.shape[1]
+        result: int = self.weights.shape[1]
+        return result
 
     @property
     def gain(self) -> float:
@@ -182,7 +184,8 @@ def pack_rows(weights: ArrayLike) -> NDArray[np.uint8]:
     codes = np.zeros((CODES_PER_BYTE * packed_rows, w.shape[1]), np.uint8)
     codes[: w.shape[0]] = w + 1
     quarters = codes.reshape(CODES_PER_BYTE, packed_rows, -1)
-    return quarters[0] | quarters[1] << 2 | quarters[2] << 4 | quarters[3] << 6
+    result: NDArray[np.uint8] = quarters[0] | quarters[1] << 2 | quarters[2] << 4 | quarters[3] << 6
+    return result
 
 
 def unpack_rows(packed: NDArray[np.uint8], out_features: int) -> NDArray[np.int8]:

@@ -27,7 +27,7 @@ DTYPES: dict[str, tuple[np.dtype, np.dtype]] = {
 """Format to its type and the type of its codes."""
 
 
-def encode(values: ArrayLike, number: str) -> NDArray:
+def encode(values: ArrayLike, number: str) -> NDArray[Any]:
     """Codes of ``values`` (float64) in the format ``number``, each rounded to nearest even."""
     dtype, codes = DTYPES[number]
     with np.errstate(over="ignore"):
@@ -103,11 +103,14 @@ def error_bound(
     Half a unit for each non-zero weight; arguments as in `matmul`.
     """
     unit = np.ldexp(1.0, _units(len(np.asarray(exponents)), number, bits, exponents))
-    return np.count_nonzero(np.asarray(weights), axis=1)[None] * unit[:, None] / 2
+    result: NDArray[np.float64] = (
+        np.count_nonzero(np.asarray(weights), axis=1)[None] * unit[:, None] / 2
+    )
+    return result
 
 
 def _bias(number: str) -> int:
-    return 1 - int(ml_dtypes.finfo(DTYPES[number][0]).minexp)
+    return 1 - int(ml_dtypes.finfo(DTYPES[number][0]).minexp)  # type: ignore[no-untyped-call]
 
 
 def _units(
@@ -115,7 +118,7 @@ def _units(
 ) -> NDArray[np.int64]:
     """log2 of each token's unit."""
     if exponents is None or bits is None:
-        least = float(ml_dtypes.finfo(DTYPES[number][0]).smallest_subnormal)
+        least = float(ml_dtypes.finfo(DTYPES[number][0]).smallest_subnormal)  # type: ignore[no-untyped-call]
         return np.full(tokens, int(np.log2(least)))
     return np.asarray(exponents, np.int64) - _bias(number) - bits + 2
 

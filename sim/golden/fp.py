@@ -101,10 +101,12 @@ def _widen(golden: _Golden, codes: ArrayLike) -> NDArray[Any]:
     if codes.dtype != golden.code:
         raise ValueError(f"codes must be {np.dtype(golden.code)}, not {codes.dtype}")
     with np.errstate(all="ignore"):
-        return codes.view(golden.narrow).astype(golden.wide)
+        result: NDArray[Any] = codes.view(golden.narrow).astype(golden.wide)
+        return result
 
 
 def _narrow(golden: _Golden, values: NDArray[Any]) -> NDArray[Any]:
     narrow = values.astype(golden.narrow)
     codes = np.asarray(narrow).view(golden.code)
-    return np.where(np.isnan(narrow), golden.code(golden.nan), codes)
+    result: NDArray[Any] = np.where(np.isnan(narrow), golden.code(golden.nan), codes)
+    return result

@@ -171,7 +171,10 @@ def weights_from_keys(
             f"keys must have an index of 0 … {highest} for mu={mu}; "
             f"found {index[row, group]} at ({row}, {group})"
         )
-    return codebooks.groups_by_key(codebook, mu)[k].reshape(k.shape[0], -1)[:, :in_features]
+    result: NDArray[np.int8] = codebooks.groups_by_key(codebook, mu)[k].reshape(k.shape[0], -1)[
+        :, :in_features
+    ]
+    return result
 
 
 def pack_trits(weights: ArrayLike) -> NDArray[np.uint8]:
@@ -215,7 +218,8 @@ def unpack_trits(packed: ArrayLike, count: int) -> NDArray[np.int8]:
     _within("packed", codes, 0, BYTE_CODES - 1)
     powers = 3 ** np.arange(TRITS_PER_BYTE)
     table = (np.arange(BYTE_CODES)[:, None] // powers % 3 - 1).astype(np.int8)
-    return table[codes].ravel()[:count]
+    result: NDArray[np.int8] = table[codes].ravel()[:count]
+    return result
 
 
 def _operands(acts: ArrayLike, weights: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,8 @@ HINT = "check the scales and gains of the layers before it"
 def silu(x: Floats) -> Floats:
     """``x / (1 + exp(-x))``."""
     with np.errstate(over="ignore"):  # exp of a large -x is infinite, and the result 0.
-        return x / (1 + np.exp(-x))
+        result: Floats = x / (1 + np.exp(-x))
+        return result
 
 
 ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {"relu2": relu2, "silu": silu}

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sim.nets.decoder import Decoder, Floats, Record
+from sim.nets.decoder import Decoder, Record
+from sim.nets.decoder_weights import Floats
 from sim.nets.network import Matmul
 from sim.nets.vocabulary import VOCABULARY_FILE, PromptError
 

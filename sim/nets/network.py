@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,7 +62,8 @@ ACTIVATIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 
 def rms_norm(x: NDArray[np.float64], eps: float) -> NDArray[np.float64]:
     """``x / sqrt(mean(x^2) + eps)`` for each token of (T, N); no learned gain."""
-    return x / np.sqrt(np.mean(x * x, axis=1, keepdims=True) + eps)
+    result: NDArray[np.float64] = x / np.sqrt(np.mean(x * x, axis=1, keepdims=True) + eps)
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +162,7 @@ class Network:
         return x
 
 
-def _encoded(layer: str, x: NDArray[np.float64], number: str) -> NDArray:
+def _encoded(layer: str, x: NDArray[np.float64], number: str) -> NDArray[Any]:
     """Codes of a layer's activations; NetworkValueError where one is too large for the format."""
     codes = golden_fixed.encode(x, number)
     place = first_strange(golden_fixed.decode(codes, number))

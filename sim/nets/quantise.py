@@ -7,6 +7,8 @@ float64, where that integration uses the type of the model.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,7 +36,9 @@ def weights_absmean(w: ArrayLike) -> tuple[NDArray[np.int8], float]:
     return np.clip(np.round(values * scale), -1, 1).astype(np.int8), scale
 
 
-def activations_absmax(x: ArrayLike, bits: int = 8) -> tuple[NDArray[np.signedinteger], NDArray]:
+def activations_absmax(
+    x: ArrayLike, bits: int = 8
+) -> tuple[NDArray[np.signedinteger], NDArray[Any]]:
     """Integer activations ``clamp(round(x * s), -2^(bits - 1), 2^(bits - 1) - 1)`` of each token.
 
     ``s = (2^(bits - 1) - 1) / max(absmax of the token, 1e-5)``. Rounds half to even.

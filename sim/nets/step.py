@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class Piece:
 
     plan: Plan
     linear: Linear
-    acts: NDArray
+    acts: NDArray[Any]
     expected: list[list[NDArray[np.int64]]]
 
 
@@ -166,7 +167,7 @@ def golden_step(
         x = x + (yield from linear(index, "down", inner))
 
 
-def quantised(core: CoreConfig, x: NDArray[np.float64]) -> tuple[NDArray, NDArray[np.float64]]:
+def quantised(core: CoreConfig, x: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Activations (T, N) in a core's type, and what each token was multiplied by (T,)."""
     if core.float_number is not None:
         return golden_fixed.encode(x, core.act), np.ones(len(x))

@@ -39,7 +39,7 @@ def beat_bytes(width: int) -> int:
     return -(-width // 64) * 8
 
 
-def pack_fields(values: NDArray, bits: int) -> Bytes:
+def pack_fields(values: NDArray[Any], bits: int) -> Bytes:
     """Each row of ``values`` as one beat of fields of ``bits`` bits, field 0 lowest.
 
     values: (R, F) integers of at most 16 bits; only their lowest ``bits`` bits are kept.
@@ -59,7 +59,7 @@ def pack_fields(values: NDArray, bits: int) -> Bytes:
     return beats
 
 
-def _pack_block(values: NDArray, bits: int) -> Bytes:
+def _pack_block(values: NDArray[Any], bits: int) -> Bytes:
     """`pack_fields` of some rows, without padding; eight fields fill ``bits`` whole bytes."""
     rows, fields = values.shape
     groups = -(-fields // 8)
@@ -107,7 +107,7 @@ def unpack_fields(beats: Bytes, bits: int, count: int) -> NDArray[np.int64]:
     return fields
 
 
-def pack_acts(acts: NDArray, layout: Fields, exponents: NDArray | None = None) -> Bytes:
+def pack_acts(acts: NDArray[Any], layout: Fields, exponents: NDArray[Any] | None = None) -> Bytes:
     """Activation beats of a layer, padded with zeros.
 
     acts: (T, N) integers. layout: with the fields ``acts``, of n activations a beat, and, where
@@ -130,7 +130,7 @@ def pack_acts(acts: NDArray, layout: Fields, exponents: NDArray | None = None) -
     return packed
 
 
-def put_field(beats: Bytes, values: NDArray, low: int) -> None:
+def put_field(beats: Bytes, values: NDArray[Any], low: int) -> None:
     """Set one field of at most 16 bits from bit ``low`` on, which is 0 so far, in every beat.
 
     values: (R,) unsigned integers.
@@ -141,7 +141,9 @@ def put_field(beats: Bytes, values: NDArray, low: int) -> None:
         beats[:, byte + part] |= (word >> np.uint32(8 * part)).astype(np.uint8)
 
 
-def tile_order(groups: NDArray, tables: int, ports: int, reuse: int, padding: int) -> NDArray:
+def tile_order(
+    groups: NDArray[Any], tables: int, ports: int, reuse: int, padding: int
+) -> NDArray[Any]:
     """What each table and port needs, tile by tile in the order block, n-tile, tile of the block.
 
     groups: (M, G), one value for each group of weights; rows and groups that fill up tiles are
@@ -168,7 +170,7 @@ def tile_order(groups: NDArray, tables: int, ports: int, reuse: int, padding: in
 
 
 def pack_keys(
-    weights: NDArray,
+    weights: NDArray[Any],
     mu: int,
     tables: int,
     ports: int,
@@ -183,13 +185,13 @@ def pack_keys(
     return pack_fields(tile_order(keys, tables, ports, reuse, padding), key_bits)
 
 
-def pack_weights(weights: NDArray, tables: int, ports: int, reuse: int, bits: int) -> Bytes:
+def pack_weights(weights: NDArray[Any], tables: int, ports: int, reuse: int, bits: int) -> Bytes:
     """Key beats of the multiplier baseline: plain weights (M, N) of ``bits`` bits."""
     words = np.ascontiguousarray(weights, np.int16).view(np.uint16)
     return pack_fields(tile_order(words, tables, ports, reuse, 0), bits)
 
 
-def output_order(fields: NDArray, tokens: int, ports: int, out_features: int) -> NDArray:
+def output_order(fields: NDArray[Any], tokens: int, ports: int, out_features: int) -> NDArray[Any]:
     """Result beats (T · ⌈M/K⌉, K) as outputs (T, M), those beyond M dropped.
 
     Blocks and tiles of a block leave in the order of their outputs.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hwgen.base.cachedir import cache_dir
 from sim.verilated import model
 from sim.verilated.runner import CoreModel, Packed, Result, Work
 
@@ -73,7 +74,7 @@ class GateModel(CoreModel):
         key = model.digest(
             text, self._cells, top, model.DRIVER.read_text(), *parts, model.versions()
         )
-        folder = model.cache_dir() / "gates"
+        folder = cache_dir() / "gates"
         target = folder / f"{key}.so"
         with model.lock(folder / f"{key}.lock"):
             if not target.exists():

@@ -78,9 +78,9 @@ class Work:
     and for no other (`sim.golden.fixed.token_exponents`).
     """
 
-    acts: NDArray
-    weights: NDArray
-    exponents: NDArray | None = None
+    acts: NDArray[Any]
+    weights: NDArray[Any]
+    exponents: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -294,7 +294,7 @@ class CoreModel:
             errors.append(np.any(part.reshape(tokens, -1), axis=1))
         return errors
 
-    def _pack_keys(self, weights: NDArray) -> NDArray[np.uint8]:
+    def _pack_keys(self, weights: NDArray[Any]) -> NDArray[np.uint8]:
         bits = self._fields["keys"]["bits"]
         if self.kind == "multiplier":
             return beats.pack_weights(weights, self.tables, self.ports, self.reuse, bits)
@@ -349,7 +349,7 @@ def _interruptible(work: Callable[[], object]) -> None:
         thread.join(0.2)
 
 
-def _check_range(what: str, values: NDArray, bits: int, signed: bool) -> None:
+def _check_range(what: str, values: NDArray[Any], bits: int, signed: bool) -> None:
     low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     found = int(values.min()), int(values.max())
     if found[0] < low or found[1] > high:

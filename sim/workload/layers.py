@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,7 +178,7 @@ class Linear:
     """The weights of a layer (M, N), for kind multiplier of the activations' type, else ternary."""
 
     name: str
-    weights: NDArray
+    weights: NDArray[Any]
     scales: Scales | None = None
     bias: NDArray[np.float64] | None = None
 
@@ -188,7 +189,7 @@ class Linear:
         return Shape(outputs, inputs, segments)
 
     def outputs(
-        self, plan: Plan, products: Sequence[Sequence[NDArray]], act_scale: NDArray[np.float64]
+        self, plan: Plan, products: Sequence[Sequence[NDArray[Any]]], act_scale: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Real outputs (T, M): runs over inputs added up, scales undone, bias added.
 
@@ -220,7 +221,7 @@ class Linear:
         return np.repeat(column, self.shape.out_features // len(column))
 
 
-def integer_products(plan: Plan, products: Sequence[Sequence[NDArray]]) -> NDArray[np.int64]:
+def integer_products(plan: Plan, products: Sequence[Sequence[NDArray[Any]]]) -> NDArray[np.int64]:
     """Exact sums (T, M) of a layer of one segment on integer cores: runs over inputs added up."""
     assert plan.shape.segments == 1
     tokens = len(products[0][0])
@@ -239,7 +240,7 @@ class LayerResult:
     cycles: int
 
 
-def run_golden(plan: Plan, acts: NDArray, linear: Linear) -> list[list[NDArray[np.int64]]]:
+def run_golden(plan: Plan, acts: NDArray[Any], linear: Linear) -> list[list[NDArray[np.int64]]]:
     """The products of every run, from golden. acts: (T, N), codes if floating-point.
 
     GroupError for weights that the core's codebook does not have.
@@ -264,7 +265,7 @@ def run_golden(plan: Plan, acts: NDArray, linear: Linear) -> list[list[NDArray[n
 def run_rtl(
     model: CoreModel,
     plan: Plan,
-    acts: NDArray,
+    acts: NDArray[Any],
     linear: Linear,
     seed: int = 0,
     stalls: Stalls | None = None,
@@ -282,7 +283,7 @@ def run_rtl(
     return LayerResult(products, cycles)
 
 
-def _work(plan: Plan, parts: Sequence[Part], acts: NDArray, linear: Linear) -> list[Work]:
+def _work(plan: Plan, parts: Sequence[Part], acts: NDArray[Any], linear: Linear) -> list[Work]:
     core = plan.system.core
     exponents = golden_fixed.token_exponents(acts, core.act) if core.exponent_bits else None
     return [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from numpy.typing import NDArray
 
 from hwgen.spec.config import CoreConfig
@@ -11,8 +13,11 @@ from sim.golden import rounding as golden_float
 
 
 def reference(
-    config: CoreConfig, acts: NDArray, weights: NDArray, exponents: NDArray | None = None
-) -> NDArray:
+    config: CoreConfig,
+    acts: NDArray[Any],
+    weights: NDArray[Any],
+    exponents: NDArray[Any] | None = None,
+) -> NDArray[Any]:
     """Outputs (T, M) int64 of a layer on a core: sums, or codes of floating-point ones.
 
     acts: (T, N) of the core's type, codes if it is floating-point.

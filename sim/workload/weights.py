@@ -48,4 +48,5 @@ def nearest_weights(
     # Σ cost · (group - wanted)², less what does not depend on the group.
     distance = weights @ (legal**2).T - 2 * (weights * groups) @ legal.T
     nearest = legal[distance.argmin(axis=1)]
-    return nearest.reshape(rows, -1)[:, :columns].astype(wanted.dtype)
+    result: NDArray[Any] = nearest.reshape(rows, -1)[:, :columns].astype(wanted.dtype)
+    return result

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,7 @@ def random_work(config: CoreConfig) -> Work:
         acts = rng.integers(number.lowest, number.highest, (tokens, ins), np.int16, endpoint=True)
     else:
         acts = golden_fixed.encode(rng.standard_normal((tokens, ins)), config.act)
-    weights: NDArray = random_weights(config, rng, (outs, ins))
+    weights: NDArray[Any] = random_weights(config, rng, (outs, ins))
     if config.kind == "multiplier" and config.float_number is not None:
         weights = golden_fixed.encode(rng.standard_normal((outs, ins)), config.act)
     elif config.kind == "multiplier":
@@ -166,9 +167,9 @@ def digits_work(config: CoreConfig) -> Work:
     outs, ins = layer.weights.shape
     tokens = min(len(images), _tokens(config, ins, outs))
     floats = None if config.float_number is None else config.act
-    inputs: dict[str, NDArray] = {}
+    inputs: dict[str, NDArray[Any]] = {}
 
-    def keep(this: TernaryLayer, acts: NDArray) -> NDArray[np.int64]:
+    def keep(this: TernaryLayer, acts: NDArray[Any]) -> NDArray[np.int64]:
         """Exact products; of floating-point codes, the products of their values."""
         inputs[this.name] = acts
         if floats is None:
@@ -177,7 +178,7 @@ def digits_work(config: CoreConfig) -> Work:
         return golden_fixed.encode(values, "fp32").astype(np.int64)
 
     network.infer(images[:tokens], keep, config.number.bits, floats, "fp32" if floats else None)
-    weights: NDArray = layer.weights
+    weights: NDArray[Any] = layer.weights
     if config.kind == "multiplier" and floats is not None:
         weights = golden_fixed.encode(weights, floats)
     return _work(config, inputs[layer.name], weights)
@@ -191,7 +192,7 @@ def _tokens(config: CoreConfig, ins: int, outs: int) -> int:
     return -(-wanted // one)
 
 
-def _work(config: CoreConfig, acts: NDArray, weights: NDArray) -> Work:
+def _work(config: CoreConfig, acts: NDArray[Any], weights: NDArray[Any]) -> Work:
     exponents = None
     if config.exponent_bits:
         exponents = golden_fixed.token_exponents(acts, config.act)

@@ -36,6 +36,10 @@ class Validation(Record):
     different: list[str]
     """Cores whose new synthesis gave other numbers than the record's."""
 
+    def figure(self, *others: Validation) -> Figure:
+        """Predicted against synthesised, of this technology and others."""
+        return figure_of([self, *others])
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "technology": self.technology,

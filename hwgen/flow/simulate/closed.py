@@ -84,6 +84,10 @@ class Simulation(Record):
         first = 0 if self.prefill is None else self.prefill.taken.cycles
         return first + (0 if self.decode is None else self.decode_tokens * self.decode.taken.cycles)
 
+    def figure(self) -> Figure:
+        """Where the cycles of a token go, as bars by layer."""
+        return figure_of(self)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "model": self.workload.name,

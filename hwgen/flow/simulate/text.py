@@ -36,7 +36,7 @@ class _Use:
     """One linear layer of one pass: what went in and came out."""
 
     layer: str
-    acts: NDArray
+    acts: NDArray[Any]
     products: NDArray[np.int64]
 
 

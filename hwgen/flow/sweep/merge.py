@@ -81,7 +81,8 @@ def _frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
         field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
         for field in table.schema
     ]
-    return table.cast(pa.schema(fields)).to_pandas()
+    result: pd.DataFrame = table.cast(pa.schema(fields)).to_pandas()
+    return result
 
 
 def _sorted_front(plan: SweepPlan, front: pd.DataFrame) -> pd.DataFrame:

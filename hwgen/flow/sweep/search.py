@@ -183,7 +183,7 @@ def _evolve(
 
     ends, objectives = problem.genes.ends, len(problem.plan.config.objectives)
 
-    class Cores(Problem):
+    class Cores(Problem):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(
                 n_var=len(ends), n_obj=objectives, n_ieq_constr=1, xl=0, xu=ends, vtype=int
