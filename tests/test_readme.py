@@ -95,7 +95,7 @@ def test_every_command_to_copy_has_options_that_exist(page, line):
 def test_the_files_that_commands_name_exist():
     named = [word for _, line in commands() for word in shlex.split(line, comments=True)]
     examples = {word for word in named if word.startswith("examples/")}
-    assert len(examples) >= 8
+    assert len(examples) >= 7
     assert [word for word in examples if not (ROOT / word).exists()] == []
 
 
