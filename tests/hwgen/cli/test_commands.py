@@ -30,11 +30,12 @@ from tests.conftest import CORE
 DIGITS = CHECKPOINTS["digits"]
 
 
-def test_generate_writes_both_files_and_prints_the_folder(hwgen_cli):
+def test_generate_writes_all_files_and_prints_the_folder(hwgen_cli):
     outcome = hwgen_cli("generate", "core.yaml")
     assert (outcome.code, outcome.out) == (0, "rtl_out/core\n")
     assert sorted(path.name for path in Path("rtl_out/core").iterdir()) == [
         "core.v",
+        "lint.vlt",
         "manifest.json",
     ]
     manifest = json.loads(Path("rtl_out/core/manifest.json").read_text())
