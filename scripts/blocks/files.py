@@ -39,6 +39,7 @@ MANIFEST = {
     "0 is lowest",
     "ports[].layout[].format": "of activations and sums: `int<width>` or the name of a "
     "floating-point format",
+    "streams": "every stream by its role: `commands`, `acts`, `keys`, `sums`",
     "latency": "cycles of a run beyond its tiles",
     "accumulator_latency": "R of the cycle formula",
     "cycles": "the cycle formula",
@@ -60,7 +61,7 @@ MANIFEST = {
     "tools": "versions of hwgen and Amaranth",
 }
 """Keys of manifest.json; a test says when one is missing here."""
-WHOLE = ("config", "tile", "keys.sign", "keys.entries", "modules", "files", "tools")
+WHOLE = ("streams", "config", "tile", "keys.sign", "keys.entries", "modules", "files", "tools")
 """Keys whose insides need no row."""
 SWEEP_FILES = {
     "results.parquet": "every kept point",
