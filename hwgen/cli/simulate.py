@@ -81,14 +81,11 @@ def simulate(
             progress=progress,
             status=say,
         )
-    if isinstance(result, Simulation):
-        if figure is not None:
-            draw(result, figure)
-        show(result, as_json)
-        if figure is not None and not as_json:
-            typer.echo(figure)
-        return
+    if isinstance(result, Simulation) and figure is not None:
+        draw(result, figure)
     show(result, as_json, soft_wrap=prompt is not None)
-    if result.match is False:
+    if figure is not None and not as_json:
+        typer.echo(figure)
+    if not isinstance(result, Simulation) and result.match is False:
         messages.print(f"hwgen: error: {core.name}: {result.fault()}", soft_wrap=True)
         raise typer.Exit(1)

@@ -40,25 +40,19 @@ def simulate(
 ) -> Simulation | RtlStep | TextRun:
     """Run the ternary layers of a model on a core or a system of cores.
 
-    In closed form (`Simulation`); with ``rtl`` one decode step on the Verilated core (`RtlStep`);
-    with ``prompt`` a language model writes ``tokens`` tokens (`TextRun`), with ``rtl`` every linear
-    layer on the Verilated core. Options that have no effect in the way chosen are a ConfigError.
+    In closed form; with ``rtl`` one decode step on the Verilated core; with ``prompt`` a language
+    model writes ``tokens`` tokens, with ``rtl`` every linear layer of it on the Verilated core.
+    Options that have no effect in the way chosen are a ConfigError.
 
     model: name of a published model, or of a packaged checkpoint, or a checkpoint's path.
     bandwidth: of all weight streams together, "25.6 GB/s" or "512 bits/cycle"; None: no limit.
     clock_ns: by default that of ``technology``; unknown without either.
     """
-    given = {
-        "--prefill": prefill != 0,
-        "--decode": decode != 1,
-        "--tech": technology is not None,
-        "--activity": activity != "random",
-        "--i2s-layout": i2s_layout is not None,
-        "--scale": scale is not None,
-        "--tokens": tokens != 64,
-        "--temperature": temperature != 0.8,
-        "--seed": seed != 0,
-    }
+    of_phases = {"--prefill": prefill != 0, "--decode": decode != 1}
+    of_costs = {"--tech": technology is not None, "--activity": activity != "random"}
+    of_files = {"--i2s-layout": i2s_layout is not None, "--scale": scale is not None}
+    of_text = {"--tokens": tokens != 64, "--temperature": temperature != 0.8, "--seed": seed != 0}
+    given = of_phases | of_costs | of_files | of_text
     if prompt is not None:
         _refuse("--prompt", given, ("--tokens", "--temperature", "--seed"))
         return simulate_text(

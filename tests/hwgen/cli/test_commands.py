@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import re
 import resource
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 import hwgen.cli
@@ -23,7 +20,6 @@ from hwgen.flow.compare.file import CompareConfig
 from hwgen.flow.verify import Verification
 from hwgen.spec.config import CoreConfig
 from hwgen.tables.verify import verify_text
-from sim.checkpoints import pack_rows
 from sim.nets.packaged import CHECKPOINTS
 from tests.conftest import CORE
 
@@ -258,175 +254,6 @@ def test_null_is_the_default_in_lists_of_a_sweep(hwgen_cli):
     ]
 
 
-MISTAKES = {
-    "no file": (
-        ("generate", "absent.yaml"),
-        "hwgen: error: absent.yaml: no such file",
-    ),
-    "unknown technology": (
-        ("estimate", "core.yaml", "--tech", "generik"),
-        "hwgen: error: technology: should be one of generic, asap7, ihp-sg13g2, sky130hd or an "
-        "FPGA family, ecp5 or xcup, not 'generik'; did you mean 'generic'?",
-    ),
-    "bad layer": (
-        ("verify", "core.yaml", "--layer", "1,0,3"),
-        "hwgen: error: --layer: should be T,N,M with numbers of at least 1 "
-        "(tokens, inputs, outputs), not '1,0,3'",
-    ),
-    "bad estimate layer": (
-        ("estimate", "core.yaml", "--layer", "1,2"),
-        "hwgen: error: --layer: should be T,N,M with numbers of at least 1 "
-        "(tokens, inputs, outputs), not '1,2'",
-    ),
-    "nothing to verify": (
-        ("verify", "core.yaml"),
-        "hwgen: error: verify: should have either --layer T,N,M or --model FOLDER",
-    ),
-    "layer larger than the core": (
-        ("verify", "core.yaml", "--layer", "1,513,3"),
-        "hwgen: error: --layer: in_features should be at most the core's max_in_features 512, "
-        "not 513; raise max_in_features in the core file",
-    ),
-    "negative seed": (
-        ("verify", "core.yaml", "--layer", "1,2,3", "--seed", "-5"),
-        "hwgen: error: --seed: should be 0 … 2^63 - 1, not -5",
-    ),
-    "layer beyond memory": (
-        ("verify", "core.yaml", "--layer", "99999999999,4,1"),
-        "hwgen: error: --layer: should have at most 1073741824 activations, weights and outputs "
-        "each, not 399999999996; give fewer tokens",
-    ),
-    "unknown schema": (
-        ("schema", "cores"),
-        "hwgen: error: schema: should be one of core, sweep, compare, system, not 'cores'",
-    ),
-}
-
-
-@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_are_one_line_and_exit_2(hwgen_cli, arguments, message):
-    outcome = hwgen_cli(*arguments)
-    assert (outcome.code, outcome.out, outcome.err.strip()) == (2, "", message)
-
-
-SWEEP_FAULTS = {
-    "no legal core": (
-        "core: {kind: lut, tables: 1, ports: 1, pipeline: {build: 1}}",
-        "core: no combination is a legal core: pipeline.build: tables on wires have no registers "
-        "to cut; should be 0 (or storage: registers) (1)",
-    ),
-    "no legal core, for several reasons": (
-        "core: {kind: lut, act: fp16, tables: 1, ports: 1, pipeline: {build: 1, fp_add: [1, 2]}}",
-        "core: no combination is a legal core: pipeline.fp_add: belongs to arith: float; should "
-        "be 0 (2)",
-    ),
-    "value out of range": (
-        "core: {kind: lut, tables: [1, 5000], ports: 1}",
-        "core: tables: input should be less than or equal to 4096, not 5000",
-    ),
-    "bad range": (
-        "core: {kind: lut, tables: {from: 3, to: 1}, ports: 1}",
-        "sweep.yaml: core.tables: to should be at least from, 3, not 1, not {'from': 3, 'to': 1}",
-    ),
-    "endless range": (
-        "core: {kind: lut, tables: 1, ports: {from: 1, to: 99999999999999999}}",
-        "sweep.yaml: core.ports: should span at most 200000 values, "
-        "not {'from': 1, 'to': 99999999999999999}",
-    ),
-    "name that leaves the folder": (
-        "core: {kind: lut, tables: 1, ports: 1}\nname: ../x",
-        "sweep.yaml: name: should be letters, digits, '_', '-' and '.', not '../x'",
-    ),
-    "unknown axis": (
-        "core: {kind: lut, tables: 1, ports: 1, port: 2}",
-        "sweep.yaml: unknown key 'core.port'; did you mean 'ports'?",
-    ),
-    "null where there is no default": (
-        "core: {kind: lut, tables: [1, null], ports: 1}",
-        "sweep.yaml: core.tables: should be a list of integers, not [1, None]",
-    ),
-    "a word among integers and null": (
-        "core: {kind: lut, tables: 1, ports: 1, fixed_bits: [null, x]}",
-        "sweep.yaml: core.fixed_bits: should be a list of integers or null, not [None, 'x']",
-    ),
-    "repeated null": (
-        "core: {kind: lut, tables: 1, ports: 1, sum_format: [null, null]}",
-        "sweep.yaml: core.sum_format: should be different values, not [None, None]",
-    ),
-    "repeated value": (
-        "core: {kind: lut, tables: [1, 1], ports: 1}",
-        "sweep.yaml: core.tables: should be different values, not [1, 1]",
-    ),
-    "unknown objective": (
-        "core: {kind: lut, tables: 1, ports: 1}\nobjectives: [area, power]",
-        "sweep.yaml: objectives.1.quantity: input should be 'area', 'cycles_per_token', "
-        "'first_token_cycles', 'weight_bits_per_token', 'act_bits_per_token', "
-        "'sum_bits_per_token', 'utilisation', 'clock_ns', 'ns_per_token', 'tokens_per_second', "
-        "'latency_ms', 'bandwidth_gbs', 'core_energy_fj_per_token', 'energy_fj_per_token' or "
-        "'power_mw', not 'power'",
-    ),
-}
-
-
-@pytest.mark.parametrize(("core", "message"), SWEEP_FAULTS.values(), ids=SWEEP_FAULTS)
-def test_faults_of_a_sweep_file(hwgen_cli, core, message):
-    workload = "workload: {name: w, layers: [{name: a, in_features: 8, out_features: 8}]}\n"
-    Path("sweep.yaml").write_text(workload + core)
-    outcome = hwgen_cli("sweep", "sweep.yaml")
-    said = outcome.err.strip().removeprefix("hwgen: error: ").removeprefix("sweep.yaml: core: no")
-    assert outcome.code == 2
-    assert said == message.removeprefix("core: no")
-    assert not Path("results").exists()
-
-
-def test_every_reason_why_a_sweep_has_no_core_is_a_line(hwgen_cli):
-    workload = "workload: {name: w, layers: [{name: a, in_features: 8, out_features: 8}]}\n"
-    core = "core: {kind: [lut, signflip], tables: [1, 9], ports: 1, pipeline: {build: 1}}"
-    Path("sweep.yaml").write_text(workload + core)
-    outcome = hwgen_cli("sweep", "sweep.yaml")
-    head = "hwgen: error: sweep.yaml: core: no combination is a legal core: "
-    assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.strip().splitlines() == [
-        f"{head}pipeline.build: tables on wires have no registers to cut; should be 0 (or "
-        "storage: registers) (2)",
-        f"{head}pipeline.build: a signflip core builds nothing; should be 0 (2)",
-    ]
-
-
-def digits(folder: Path) -> dict[str, np.ndarray]:
-    """A copy of the digits model to spoil; returns its tensors."""
-    shutil.copytree(DIGITS, folder)
-    return load_file(folder / "model.safetensors")
-
-
-def test_an_all_zero_tensor_is_refused(hwgen_cli):
-    tensors = digits(Path("model"))
-    tensors["layers.1.weight"] = np.full_like(tensors["layers.1.weight"], 0b01010101)
-    save_file(tensors, "model/model.safetensors")
-    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
-    assert outcome.code == 2
-    assert "layers.1.weight" in outcome.err
-    assert len(outcome.err.strip().splitlines()) == 1
-
-
-def test_codes_outside_the_alphabet_are_refused(hwgen_cli):
-    tensors = digits(Path("model"))
-    tensors["layers.0.weight"][3, 5] = 0b11
-    save_file(tensors, "model/model.safetensors")
-    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
-    assert outcome.code == 2
-    assert "layers.0.weight" in outcome.err
-    assert len(outcome.err.strip().splitlines()) == 1
-
-
-def test_an_unreadable_model_is_refused(hwgen_cli):
-    digits(Path("model"))
-    Path("model/model.safetensors").write_bytes(b"not safetensors")
-    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
-    assert outcome.code == 2
-    assert len(outcome.err.strip().splitlines()) == 1
-
-
 def _limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
 
@@ -464,108 +291,6 @@ def test_an_output_folder_that_is_a_file(hwgen_cli):
     outcome = hwgen_cli("generate", "core.yaml", "--out", "taken")
     assert outcome.code == 1
     assert outcome.err.strip() == "hwgen: error: taken/core.v: cannot be written: File exists"
-
-
-SPOILT_TESTS = {
-    "narrow": ("images", np.zeros((360, 63), np.uint8), "test images should be (T, 64)"),
-    "labels": ("labels", np.full(360, 200, np.uint8), "labels should be below the 10 outputs"),
-}
-
-
-@pytest.mark.parametrize(("tensor", "value", "message"), SPOILT_TESTS.values(), ids=SPOILT_TESTS)
-def test_spoilt_test_images_are_refused(hwgen_cli, tensor, value, message):
-    digits(Path("model"))
-    tests = load_file("model/test.safetensors") | {tensor: value}
-    save_file(tests, "model/test.safetensors")
-    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
-    assert outcome.code == 2
-    assert message in outcome.err
-    assert len(outcome.err.strip().splitlines()) == 1
-
-
-STRANGE_SCALES = {"nan": float("nan"), "infinite": float("inf"), "zero": 0.0, "negative": -1.0}
-
-
-@pytest.mark.parametrize("scale", STRANGE_SCALES.values(), ids=STRANGE_SCALES)
-def test_strange_scales_are_refused(hwgen_cli, scale):
-    tensors = digits(Path("model"))
-    tensors["layers.1.weight_scale"] = np.array([scale], np.float32)
-    save_file(tensors, "model/model.safetensors")
-    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert re.fullmatch(
-        r"hwgen: error: model/model\.safetensors: layers\.1\.weight_scale, byte \d+: "
-        rf"should be finite and above 0, not {scale}; check how the checkpoint was packed",
-        outcome.err.strip(),
-    )
-
-
-@pytest.mark.verilator
-def test_a_scale_that_makes_outputs_infinite_is_named(hwgen_cli):
-    tensors = digits(Path("model"))
-    tensors["layers.0.weight_scale"] = np.array([1.7e308])
-    save_file(tensors, "model/model.safetensors")
-    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert re.fullmatch(
-        r"hwgen: error: --model model: layers\.0: outputs\[0, \d+\]: should be finite, not -?inf; "
-        r"check its weight_scale, 1\.7e\+308",
-        outcome.err.strip().splitlines()[-1],
-    )
-
-
-def overflowing(folder: Path) -> None:
-    """A network of one layer that adds 512 activations of 1: more than fp8_e4m3 holds."""
-    folder.mkdir()
-    weights = np.ones((10, 512), np.int8)
-    weights[:3] = 0
-    quantization = {"quant_method": "bitnet", "linear_class": "autobitlinear"}
-    layer = {"name": "sum", "out_features": 10, "in_features": 512}
-    config = {"hidden_act": "relu", "rms_norm_eps": 1e-9, "layers": [layer]}
-    config["quantization_config"] = quantization
-    (folder / "config.json").write_text(json.dumps(config))
-    tensors = {"sum.weight": pack_rows(weights), "sum.weight_scale": np.ones(1, np.float32)}
-    save_file(tensors, folder / "model.safetensors")
-    images = np.full((2, 512), 9, np.uint8)
-    images[0, ::2] = 0  # 256 activations of √2.
-    tests = {"images": images, "labels": np.zeros(2, np.uint8)}
-    save_file(tests, folder / "test.safetensors")
-
-
-E4M3_CORE = "{kind: signflip, act: fp8_e4m3, arith: fixed, tables: 16, ports: 4}"
-
-
-@pytest.mark.verilator
-def test_an_overflow_of_the_cores_format_is_named(hwgen_cli):
-    overflowing(Path("model"))
-    Path("core.yaml").write_text(E4M3_CORE)
-    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.strip().splitlines()[-1] == (
-        "hwgen: error: --model model: sum: outputs[1, 3]: should be finite in fp8_e4m3, not nan; "
-        "use a core whose sum_format has a wider range"
-    )
-    Path("core.yaml").write_text(
-        E4M3_CORE.replace("arith: fixed", "arith: fixed, sum_format: fp16")
-    )
-    assert hwgen_cli("verify", "core.yaml", "--model", "model").code == 0
-
-
-@pytest.mark.verilator
-def test_a_wrong_core_is_a_mismatch_also_where_its_outputs_overflow(hwgen_cli, monkeypatch):
-    """A golden that never overflows, as from a core that does so wrongly."""
-    from sim.golden import fixed as golden_fixed
-
-    monkeypatch.setattr(golden_fixed, "matmul", lambda *_, **__: np.zeros((2, 10), int))
-    overflowing(Path("model"))
-    Path("core.yaml").write_text(E4M3_CORE)
-    outcome = hwgen_cli("verify", "core.yaml", "--model", "model")
-    assert outcome.code == 1
-    last_line = outcome.err.strip().splitlines()[-1]
-    assert last_line.startswith(
-        "hwgen: error: core.yaml: 14 of 20 outputs differ from golden; first: layer sum, token 0, "
-        "output 3: "
-    )
 
 
 def test_version(hwgen_cli):

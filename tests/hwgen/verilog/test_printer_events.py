@@ -13,7 +13,7 @@ import pytest
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.ports import STREAMS, SUMS
 from hwgen.verilog.emit import Emitted, emit
-from sim.bench.core import Core
+from sim.bench.harness import Core
 from sim.verilated.runner import Work
 from tests.support.cases import CASES
 from tests.support.layers import random_work
