@@ -8,16 +8,7 @@ from sim.checkpoints import (
     list_layers,
     read_config,
 )
-from tests.sim.checkpoints.test_packed import CONFIG, QUANTIZATION, refused, write
-
-
-def quantized(**changes):
-    return CONFIG | {"quantization_config": QUANTIZATION | changes}
-
-
-def listing(**changes):
-    return CONFIG | {"layers": [CONFIG["layers"][0] | changes]}
-
+from tests.support.packed_files import CONFIG, listing, quantized, refused, write
 
 CONFIG_FAULTS = {
     "list": ([1], "should be a JSON object, not [1]"),
