@@ -16,7 +16,6 @@ from hwgen.base.yamlfile import Source
 from hwgen.flow.checkpoint import ModelSource
 from hwgen.flow.layer import Layer, check_fits, check_memory, parse_layer
 from hwgen.spec.config import CoreConfig, load_core
-from hwgen.spec.number import FloatFormat
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from hwgen.verilog.emit import emit
@@ -26,7 +25,7 @@ from sim.golden.codebooks import GroupError
 from sim.nets.network import NetworkValueError, accuracy
 from sim.verilated.runner import CoreModel, Result, Stalls, Work
 from sim.workload.reference import reference
-from sim.workload.weights import random_weights
+from sim.workload.stimulus import random_operands
 
 Progress = Callable[[str], None]
 
@@ -167,33 +166,10 @@ def _verify_random(
     check_memory(run)
     tokens, features, outs = run.tokens, run.in_features, run.out_features
     rng = np.random.default_rng(seed)
-    number = config.number
-    if config.float_number is None:
-        low, high = number.lowest, number.highest
-        acts = rng.integers(low, high, (tokens, features), np.int16, endpoint=True)
-    else:
-        acts = random_floats(config.act, config.float_number, rng, (tokens, features))
-    if config.kind == "multiplier" and config.float_number is not None:
-        weights = random_floats(config.act, config.float_number, rng, (outs, features))
-    elif config.kind == "multiplier":
-        weights = rng.integers(
-            number.lowest, number.highest, (outs, features), np.int16, endpoint=True
-        )
-    else:
-        weights = random_weights(config, rng, (outs, features))
+    acts, weights = random_operands(config, rng, tokens, features, outs, "mixed")
     verifier = _Verifier(config, stall, seed, progress)
     verifier.run("random", acts, weights)
     return verifier.finish()
-
-
-def random_floats(
-    name: str, number: FloatFormat, rng: np.random.Generator, shape: tuple[int, int]
-) -> NDArray[Any]:
-    """Codes of finite activations: even tokens normally distributed, odd ones any code at all."""
-    normal = golden_fixed.encode(rng.standard_normal(shape), name)
-    magnitude = rng.integers(0, number.largest, shape, endpoint=True)
-    any_code = magnitude | rng.integers(0, 2, shape) << (number.bits - 1)
-    return np.where(np.arange(shape[0])[:, None] % 2 == 0, normal, any_code.astype(normal.dtype))
 
 
 def _verify_model(

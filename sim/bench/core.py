@@ -20,7 +20,7 @@ from sim.bench.harness import INPUTS, PATIENCE, STALLS, TERNARY, Core, begin
 from sim.bench.run import CLOCK_NS, LIMIT_S, MANIFEST
 from sim.golden import fixed as golden_fixed
 from sim.verilated.runner import Stalls, Work
-from sim.workload.weights import nearest_weights
+from sim.workload.stimulus import nearest_weights
 
 MANY_CYCLES = 2_000
 

@@ -24,7 +24,7 @@ from sim.golden import fixed as golden_fixed
 from sim.verilated import beats
 from sim.verilated.runner import Stalls, Work
 from sim.workload.reference import reference
-from sim.workload.weights import nearest_weights, random_weights
+from sim.workload.stimulus import any_codes, nearest_weights, random_weights
 
 INPUTS = (COMMANDS, ACTS, KEYS)
 
@@ -296,10 +296,9 @@ class Bench:
             return random_weights(self.core.config, self.rng, shape, np.int64)
         if isinstance(number, Interval):
             return self.rng.integers(number.low, number.high, shape, endpoint=True)
-        signs = self.rng.integers(0, 2, shape) << (number.bits - 1)
-        any_codes = self.rng.integers(0, number.largest, shape, endpoint=True) | signs
+        codes = any_codes(number, self.rng, shape)
         rows = self.rng.integers(0, 2, (shape[0], 1), bool, endpoint=False)
-        return np.where(rows, any_codes, self.normal(operand, shape))
+        return np.where(rows, codes, self.normal(operand, shape))
 
     def normal(self, operand: str, shape: tuple[int, int]) -> NDArray[Any]:
         """Like `values`, but codes of normally distributed numbers: no short sum overflows."""

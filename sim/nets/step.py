@@ -29,7 +29,7 @@ from sim.golden import fixed as golden_fixed
 from sim.nets.network import relu2, rms_norm
 from sim.nets.quantise import activations_absmax
 from sim.workload.layers import Linear, Plan, run_golden
-from sim.workload.weights import density, random_weights
+from sim.workload.stimulus import density, random_weights
 
 ZERO_BYTES = 108
 """Byte values of 256 that stand for weight 0: 42.19 %, as in BitNet b1.58 2B4T (BITCOS,

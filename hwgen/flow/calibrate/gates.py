@@ -35,7 +35,7 @@ from sim.nets.packaged import CHECKPOINTS
 from sim.verilated.gatelevel import GateModel, Toggles
 from sim.verilated.runner import Work
 from sim.workload.reference import reference
-from sim.workload.weights import random_weights
+from sim.workload.stimulus import random_operands
 
 SEED = 1
 IN_TILES = 4
@@ -141,16 +141,7 @@ def random_work(config: CoreConfig) -> Work:
     blocks = math.isqrt(_tokens(config, ins, block)) + 1
     ins, outs = min(ins, config.max_in_features), min(blocks * block, config.max_out_features)
     tokens = _tokens(config, ins, outs)
-    number = config.number
-    if config.float_number is None:
-        acts = rng.integers(number.lowest, number.highest, (tokens, ins), np.int16, endpoint=True)
-    else:
-        acts = golden_fixed.encode(rng.standard_normal((tokens, ins)), config.act)
-    weights: NDArray[Any] = random_weights(config, rng, (outs, ins))
-    if config.kind == "multiplier" and config.float_number is not None:
-        weights = golden_fixed.encode(rng.standard_normal((outs, ins)), config.act)
-    elif config.kind == "multiplier":
-        weights = rng.integers(number.lowest, number.highest, (outs, ins), np.int16, endpoint=True)
+    acts, weights = random_operands(config, rng, tokens, ins, outs, "normal")
     return _work(config, acts, weights)
 
 

@@ -16,7 +16,7 @@ from hwgen.verilog.emit import emit
 from sim.golden import fixed as golden_fixed
 from sim.verilated import beats
 from sim.verilated.runner import CoreModel, Stalls, Work
-from sim.workload.weights import nearest_weights, random_weights
+from sim.workload.stimulus import nearest_weights, random_weights
 from tests.support.cases import CASES
 from tests.support.layers import expected
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwgen.spec.config import CoreConfig
-from sim.workload.weights import density, nearest_weights, random_weights
+from sim.workload.stimulus import density, nearest_weights, random_weights
 
 SHERRY = CoreConfig(kind="lut", codebook="sherry34", mu=4, tables=1, ports=1)
 TERNARY = CoreConfig(kind="lut", mu=4, tables=1, ports=1)
