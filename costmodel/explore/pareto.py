@@ -19,7 +19,7 @@ RECENT = 8
 """Members that dominated others lately, asked first."""
 
 
-class Front:
+class ParetoFront:
     """The front of all points seen so far, block by block; memory as large as the front.
 
     The same points give the same front, whatever the blocks. A point is held against the members
@@ -51,7 +51,7 @@ def pareto_mask(values: Floats) -> Bools:
     >>> pareto_mask(np.array([[1.0, 3.0], [2.0, 2.0], [2.0, 3.0]])).tolist()
     [True, True, False]
     """
-    front = Front(values.shape[1])
+    front = ParetoFront(values.shape[1])
     front.add(values, np.arange(len(values)))
     mask = np.zeros(len(values), bool)
     mask[front.ids] = True

@@ -10,7 +10,7 @@ from hwgen.base.errors import ConfigError
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.schedule import Run, Traffic
 from hwgen.spec.system import System
-from sim.workload.layers import Plan, Shape
+from sim.workload.layers import LayerShape, Plan
 
 MAX_VALUES = 1 << 30
 """Most activations, weights or outputs of a layer that is computed."""
@@ -44,7 +44,7 @@ class LayerUse:
 
 def layer_use(core: CoreConfig, run: Run) -> LayerUse:
     """What a run without stalls makes of the core, latency included."""
-    one = Plan(System(core), Shape(run.out_features, run.in_features)).cycles(run.tokens)
+    one = Plan(System(core), LayerShape(run.out_features, run.in_features)).cycles(run.tokens)
     return LayerUse(run, one.total, one.work / one.total, one.traffic)
 
 

@@ -10,7 +10,7 @@ from hwgen.rtl.base import Unit
 from hwgen.rtl.floating import fp_sum
 from hwgen.rtl.words import act_shape, data_register, word
 from hwgen.spec.number import FloatFormat
-from hwgen.spec.rounding import Stage
+from hwgen.spec.rounding import RegisterStage
 from hwgen.spec.sums import Sum
 from hwgen.spec.units import BuildSpec
 
@@ -73,7 +73,7 @@ class Build(Unit[BuildSpec]):
                 if spec.dag.depth[reference] == level:
                     source = live if step.left is None else operands
                     live[reference] = self._sum(m, reference, step, source, loads)
-            if (after := Stage(level, 0)) in spec.stages:
+            if (after := RegisterStage(level, 0)) in spec.stages:
                 live = self._register(m, spec.stages.index(after), live)
         entries = [live[output] for output in spec.outputs]
         m.d.comb += self.entries.as_value().eq(Cat(*entries))

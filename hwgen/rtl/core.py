@@ -95,8 +95,8 @@ class Table(Unit[TableSpec]):
         }
         if build.stages:
             members["build_load"] = In(len(build.stages))
-        if fetch.loads:
-            members["fetch_load"] = In(fetch.loads)
+        if fetch.register_stages:
+            members["fetch_load"] = In(fetch.register_stages)
         if fetch.carry:
             members["carries"] = Out(spec.ports)
         super().__init__(spec, members)
@@ -123,7 +123,7 @@ class Table(Unit[TableSpec]):
                 m.d.comb += port.act.eq(source)
             m.submodules[f"fetch_{k}"] = port
             m.d.comb += port.key.eq(self.keys[k])
-            if spec.fetch.loads:
+            if spec.fetch.register_stages:
                 m.d.comb += port.load.eq(self.fetch_load)
             terms.append(port.term)
         m.d.comb += self.terms.as_value().eq(Cat(*terms))
@@ -164,8 +164,8 @@ class Port(Unit[PortSpec]):
         }
         if reduce.carry:
             members["carries"] = In(reduce.terms)
-        if spec.loads:
-            members["load"] = In(spec.loads)
+        if spec.register_stages:
+            members["load"] = In(spec.register_stages)
         if accumulate.reuse > 1:
             members |= {"index": In(accumulate.index_bits), "finish": In(1)}
         super().__init__(spec, members)
@@ -193,10 +193,10 @@ class Port(Unit[PortSpec]):
         ]
         if spec.reduce.carry:
             m.d.comb += [reduce.carries.eq(self.carries), accumulate.carry.eq(reduce.carry)]
-        if spec.reduce.loads:
-            m.d.comb += reduce.load.eq(self.load[: spec.reduce.loads])
-        if isinstance(accumulate, FloatAccumulate) and spec.accumulate.loads:
-            m.d.comb += accumulate.load.eq(self.load[spec.reduce.loads :])
+        if spec.reduce.register_stages:
+            m.d.comb += reduce.load.eq(self.load[: spec.reduce.register_stages])
+        if isinstance(accumulate, FloatAccumulate) and spec.accumulate.register_stages:
+            m.d.comb += accumulate.load.eq(self.load[spec.reduce.register_stages :])
         if spec.accumulate.reuse > 1:
             m.d.comb += [accumulate.index.eq(self.index), accumulate.finish.eq(self.finish)]
         return m
@@ -275,7 +275,7 @@ class Core(Unit[Structure]):
             acts = self._to_fixed(m, spec.to_fixed, acts, control)
         tables = [Table(spec.table) for _ in range(c.tables)]
         ports = [Port(spec.port) for _ in range(c.ports)]
-        fetch_stages = spec.fetch.loads
+        fetch_stages = spec.fetch.register_stages
         for i, table in enumerate(tables):
             m.submodules[f"table_{i}"] = table
             group = Cat(acts[i * c.mu : (i + 1) * c.mu])
@@ -291,7 +291,7 @@ class Core(Unit[Structure]):
             m.d.comb += port.terms.as_value().eq(Cat(table.terms[k] for table in tables))
             if spec.reduce.carry:
                 m.d.comb += port.carries.eq(Cat(table.carries[k] for table in tables))
-            if spec.port.loads:
+            if spec.port.register_stages:
                 m.d.comb += port.load.eq(control.tile_load[fetch_stages:])
             m.d.comb += [port.first.eq(control.first), port.write.eq(control.write)]
             if c.reuse > 1:

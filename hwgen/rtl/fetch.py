@@ -118,8 +118,8 @@ class Product(Unit[ProductSpec]):
             "key": In(act_shape(spec.number)),
             "term": Out(signed(spec.term_bits)),
         }
-        if spec.loads:
-            members["load"] = In(spec.loads)
+        if spec.register_stages:
+            members["load"] = In(spec.register_stages)
         super().__init__(spec, members)
 
     def body(self) -> Module:

@@ -11,7 +11,7 @@ from hwgen.rtl.base import Unit
 from hwgen.rtl.fp import FpAdd
 from hwgen.spec.fp import FpAddSpec
 from hwgen.spec.number import FloatFormat
-from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, Stage, WidenSpec
+from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, RegisterStage, WidenSpec
 
 
 def fp_sum(
@@ -100,14 +100,14 @@ class FloatReduce(Unit[FloatReduceSpec]):
     def __init__(self, spec: FloatReduceSpec) -> None:
         self.summary = (
             f"Rounding sum of {spec.terms} {spec.number.name} terms: {spec.terms - 1} adders, "
-            f"{len(spec.widths) - 1} levels, {spec.loads} register stages."
+            f"{len(spec.widths) - 1} levels, {spec.register_stages} register stages."
         )
         members = {
             "terms": In(data.ArrayLayout(spec.term_bits, spec.terms)),
             "total": Out(spec.word_bits),
         }
-        if spec.loads:
-            members["load"] = In(spec.loads)
+        if spec.register_stages:
+            members["load"] = In(spec.register_stages)
         super().__init__(spec, members)
 
     def body(self) -> Module:
@@ -124,7 +124,7 @@ class FloatReduce(Unit[FloatReduceSpec]):
                 fp_sum(m, f"level{level}_{i}", spec.number, words[2 * i], words[2 * i + 1], loads)
                 for i in range(len(words) // 2)
             ] + odd
-            if (after := Stage(level, 0)) in spec.stages:
+            if (after := RegisterStage(level, 0)) in spec.stages:
                 words = self._register(m, spec.stages.index(after), words, f"level{level}")
         m.d.comb += self.total.eq(words[0])
         return m
@@ -169,8 +169,8 @@ class FloatAccumulate(Unit[FloatAccumulateSpec]):
             "write": In(spec.reuse),
             "sum": Out(spec.sum_bits),
         }
-        if spec.loads:
-            members["load"] = In(spec.loads)
+        if spec.register_stages:
+            members["load"] = In(spec.register_stages)
         if spec.reuse > 1:
             members |= {"index": In(spec.index_bits), "finish": In(1)}
         super().__init__(spec, members)
@@ -191,7 +191,7 @@ class FloatAccumulate(Unit[FloatAccumulateSpec]):
             start_magnitude.eq(old[:-1] & keep.replicate(spec.sum_bits - 1)),
             start.eq(Cat(start_magnitude, old[-1] | self.first)),
         ]
-        loads = self.load if spec.loads else Const(0, 0)
+        loads = self.load if spec.register_stages else Const(0, 0)
         updated = fp_sum(m, "total", spec.number, start, total, loads)
         accumulators(self, m, old, updated)
         return m

@@ -35,7 +35,7 @@ ENERGIES = ("core_energy_fj_per_token", "energy_fj_per_token", "power_mw")
 MORE_IS_BETTER = ("utilisation", "tokens_per_second")
 
 
-class LayerShape(Strict):
+class LayerConfig(Strict):
     """A linear layer and how often a token passes one of its shape."""
 
     name: Annotated[str, Field(description="for reports")]
@@ -44,7 +44,7 @@ class LayerShape(Strict):
     count: Annotated[int, Field(ge=1, le=1 << 20, description="layers of this shape")] = 1
 
 
-class Workload(Strict):
+class WorkloadConfig(Strict):
     """What the cores are to run: a published model's layers, or those given.
 
     Prompt tokens take one pass through all layers, each decoded token a pass of its own.
@@ -54,7 +54,7 @@ class Workload(Strict):
     name: Annotated[str | None, Field(description="for reports; default: the model's")] = None
     model: Annotated[str | None, Field(description="a published model, as in sim/models")] = None
     layers: Annotated[
-        list[LayerShape] | None, Field(min_length=1, description="instead of a model")
+        list[LayerConfig] | None, Field(min_length=1, description="instead of a model")
     ] = None
     tokens: Annotated[int | None, Field(ge=1, le=65535, description="tokens of one run")] = None
     prefill: Annotated[
@@ -185,7 +185,7 @@ class SweepConfig(Strict):
         Literal["hwgen", "paper"],
         Field(description="of the area; paper: that of arXiv 2604.25183, for comparison"),
     ] = "hwgen"
-    workload: Workload
+    workload: WorkloadConfig
     core: Axes
     system: SystemAxes = SystemAxes()
     where: Annotated[

@@ -8,7 +8,7 @@ from functools import lru_cache
 from hwgen.spec.fixed import FromFixedSpec, ToFixedSpec
 from hwgen.spec.number import FloatFormat
 from hwgen.spec.primitive import Counts, Family, Primitive, kind_of
-from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, Stage
+from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, RegisterStage
 from hwgen.spec.units import (
     TOKEN_BITS,
     AccumulateSpec,
@@ -50,7 +50,7 @@ def table_counts(spec: BuildSpec, merged: bool = False) -> Counts:
     """What holds the table (or the activations) while it serves its tiles."""
     if not spec.cuts:
         return Counter()
-    last = Stage(spec.cuts[-1], 0)
+    last = RegisterStage(spec.cuts[-1], 0)
     bits = spec.merged_stage_bits(last) if merged else spec.stage_bits(last)
     return Counter({Primitive("register_enable", bits): 1})
 

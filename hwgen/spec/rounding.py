@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hwgen.spec.number import FloatFormat
 
 
-class Stage(NamedTuple):
+class RegisterStage(NamedTuple):
     """One register stage of a tree of adders: after ``level``, or inside its adders.
 
     ``inner`` is 0 after the level, else it counts the registers inside the level's adders from 1.
@@ -19,14 +19,16 @@ class Stage(NamedTuple):
     inner: int
 
 
-def pipeline_stages(levels: int, registers: int, cuts: tuple[int, ...]) -> tuple[Stage, ...]:
+def pipeline_stages(
+    levels: int, registers: int, cuts: tuple[int, ...]
+) -> tuple[RegisterStage, ...]:
     """All stages of a tree of ``levels`` levels whose adders have ``registers`` registers each."""
     stages = []
     for level in range(levels + 1):
         if level:
-            stages += [Stage(level, inner) for inner in range(1, registers + 1)]
+            stages += [RegisterStage(level, inner) for inner in range(1, registers + 1)]
         if level in cuts:
-            stages.append(Stage(level, 0))
+            stages.append(RegisterStage(level, 0))
     return tuple(stages)
 
 
@@ -69,16 +71,16 @@ class FloatReduceSpec:
         return tuple(widths)
 
     @cached_property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[RegisterStage, ...]:
         """Register stages in order, the first one nearest to the terms."""
         return pipeline_stages(len(self.widths) - 1, self.registers, self.cuts)
 
     @property
-    def loads(self) -> int:
+    def register_stages(self) -> int:
         """Register stages."""
         return len(self.stages)
 
-    def stage_words(self, stage: Stage) -> int:
+    def stage_words(self, stage: RegisterStage) -> int:
         """Words that a stage registers, apart from what its adders do inside: an odd one."""
         return self.widths[stage.level - 1] % 2 if stage.inner else self.widths[stage.level]
 
@@ -127,7 +129,7 @@ class FloatAccumulateSpec:
         return None if self.term == self.number else WidenSpec(self.term, self.number)
 
     @property
-    def loads(self) -> int:
+    def register_stages(self) -> int:
         """Register stages between reading an accumulator and writing it."""
         return self.registers
 

@@ -284,8 +284,8 @@ class Structure:
             in_tile_bits=IN_TILE_BITS.value(c, c.tables),
             out_tile_bits=OUT_TILE_BITS.value(c, c.ports),
             build_stages=len(self.build.stages),
-            tile_stages=self.fetch.loads + self.reduce.loads,
-            add_stages=self.accumulate.loads,
+            tile_stages=self.fetch.register_stages + self.reduce.register_stages,
+            add_stages=self.accumulate.register_stages,
             special=c.arith == "fixed",
             exponent_bits=c.exponent_bits,
         )
@@ -307,7 +307,7 @@ class Structure:
     @property
     def accumulator_latency(self) -> int:
         """R: cycles from reading an accumulator until its new value can be read."""
-        return self.accumulate.loads + 1
+        return self.accumulate.register_stages + 1
 
     @property
     def latency(self) -> int:

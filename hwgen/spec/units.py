@@ -11,7 +11,7 @@ from functools import cached_property
 
 from hwgen.spec.codebook import Codebook
 from hwgen.spec.number import FloatFormat, Interval, IntFormat
-from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, Stage, pipeline_stages
+from hwgen.spec.rounding import FloatAccumulateSpec, FloatReduceSpec, RegisterStage, pipeline_stages
 from hwgen.spec.sums import SumDag, sum_dag
 
 TOKEN_BITS = 16
@@ -100,21 +100,21 @@ class BuildSpec:
         return tuple(sorted(r for r in wanted if self.dag.depth[r] <= cut))
 
     @cached_property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[RegisterStage, ...]:
         """Register stages in order, the first one nearest to the activations."""
         return pipeline_stages(self.dag.levels, self.registers, self.cuts)
 
-    def crossing(self, stage: Stage) -> tuple[int, ...]:
+    def crossing(self, stage: RegisterStage) -> tuple[int, ...]:
         """References that a stage registers, apart from what its adders do inside."""
         live = self.live(stage.level)
         if not stage.inner:
             return live
         return tuple(r for r in live if self.dag.depth[r] < stage.level)
 
-    def stage_bits(self, stage: Stage) -> int:
+    def stage_bits(self, stage: RegisterStage) -> int:
         return sum(self.bits(reference) for reference in self.crossing(stage))
 
-    def merged_stage_bits(self, stage: Stage) -> int:
+    def merged_stage_bits(self, stage: RegisterStage) -> int:
         """Without what synthesis merges: equal sums, and all but the signs of negated numbers."""
         distinct = {self.dag.representatives[reference] for reference in self.crossing(stage)}
         return sum(1 if self.is_sign(r) else self.bits(r) for r in distinct)
@@ -137,7 +137,7 @@ class FetchSpec:
     floating: bool = False
 
     @property
-    def loads(self) -> int:
+    def register_stages(self) -> int:
         """Register stages."""
         return int(self.registered)
 
@@ -186,7 +186,7 @@ class ProductSpec:
     registers: int = 0
 
     @property
-    def loads(self) -> int:
+    def register_stages(self) -> int:
         """Register stages: ``registers`` in the multiplier, and one behind it."""
         return self.registers + self.registered
 
@@ -276,7 +276,7 @@ class ReduceSpec:
         return bits if self.max_bits is None else min(bits, self.max_bits)
 
     @property
-    def loads(self) -> int:
+    def register_stages(self) -> int:
         """Register stages."""
         return len(self.cuts)
 
@@ -307,7 +307,7 @@ class AccumulateSpec:
         return f"accumulate_d{self.reuse}_w{self.word_bits}_to{self.sum_bits}{carry}{saturate}"
 
     @property
-    def loads(self) -> int:
+    def register_stages(self) -> int:
         """Register stages between reading an accumulator and writing it: none."""
         return 0
 
@@ -400,9 +400,9 @@ class PortSpec:
     accumulate: AccumulateSpec | FloatAccumulateSpec
 
     @property
-    def loads(self) -> int:
+    def register_stages(self) -> int:
         """Register stages: those of the reduction, then those of the accumulating adder."""
-        return self.reduce.loads + self.accumulate.loads
+        return self.reduce.register_stages + self.accumulate.register_stages
 
     @property
     def module_name(self) -> str:

@@ -27,7 +27,7 @@ from sim.workload.reference import reference
 
 
 @dataclass(frozen=True)
-class Shape:
+class LayerShape:
     """A linear layer: M outputs from N inputs, whose scales change ``segments`` - 1 times along N.
 
     ValueError unless the segments are equal: N divisible by their number.
@@ -46,7 +46,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Part:
+class LayerPart:
     """What one run computes of a layer: outputs of some rows over some of the inputs."""
 
     rows: slice
@@ -100,7 +100,7 @@ class Plan:
     """
 
     system: System
-    shape: Shape
+    shape: LayerShape
     bits_per_cycle: Fraction | None = None
 
     @cached_property
@@ -109,7 +109,7 @@ class Plan:
         return structure(self.system.core)
 
     @cached_property
-    def parts(self) -> tuple[tuple[Part, ...], ...]:
+    def parts(self) -> tuple[tuple[LayerPart, ...], ...]:
         """The runs of each core in order. Outputs are split by whole tiles, the last cores have
         fewer or none; each core's by ``max_out_features`` and, within these, inputs by segment and
         ``max_in_features``, of a codebook that does not have all weights by whole groups."""
@@ -125,7 +125,7 @@ class Plan:
             stop = min(start + rows, shape.out_features)
             cores.append(
                 tuple(
-                    Part(
+                    LayerPart(
                         slice(row, min(row + core.max_out_features, stop)),
                         slice(column, min(column + step, (segment + 1) * width)),
                         segment,
@@ -183,10 +183,10 @@ class Linear:
     bias: NDArray[np.float64] | None = None
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> LayerShape:
         segments = 1 if self.scales is None else self.scales.values.shape[1]
         outputs, inputs = self.weights.shape
-        return Shape(outputs, inputs, segments)
+        return LayerShape(outputs, inputs, segments)
 
     def outputs(
         self, plan: Plan, products: Sequence[Sequence[NDArray[Any]]], act_scale: NDArray[np.float64]
@@ -246,7 +246,7 @@ def run_golden(plan: Plan, acts: NDArray[Any], linear: Linear) -> list[list[NDAr
     GroupError for weights that the core's codebook does not have.
     """
 
-    def products(part: Part, piece: Work) -> NDArray[np.int64]:
+    def products(part: LayerPart, piece: Work) -> NDArray[np.int64]:
         try:
             return reference(plan.system.core, piece.acts, piece.weights, piece.exponents)
         except GroupError as error:
@@ -283,7 +283,7 @@ def run_rtl(
     return LayerResult(products, cycles)
 
 
-def _work(plan: Plan, parts: Sequence[Part], acts: NDArray[Any], linear: Linear) -> list[Work]:
+def _work(plan: Plan, parts: Sequence[LayerPart], acts: NDArray[Any], linear: Linear) -> list[Work]:
     core = plan.system.core
     exponents = golden_fixed.token_exponents(acts, core.act) if core.exponent_bits else None
     return [

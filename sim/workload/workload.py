@@ -10,7 +10,7 @@ from functools import cached_property
 from hwgen.spec.system import System
 from sim.checkpoints import Checkpoint
 from sim.checkpoints.architecture import layer_and_role
-from sim.workload.layers import LayerCycles, Plan, Shape
+from sim.workload.layers import LayerCycles, LayerShape, Plan
 from sim.workload.zoo import Model
 
 SPLIT_INPUTS = ("o", "down")
@@ -22,7 +22,7 @@ class LayerKind:
     """A linear layer that a token passes ``count`` times, once in each decoder layer, say."""
 
     role: str
-    shape: Shape
+    shape: LayerShape
     count: int
 
     @property
@@ -50,7 +50,7 @@ def of_zoo(model: Model) -> Workload:
     layers = tuple(
         LayerKind(
             matrix.role,
-            Shape(
+            LayerShape(
                 matrix.out_features,
                 matrix.in_features,
                 model.shards if matrix.role in SPLIT_INPUTS else 1,
@@ -68,11 +68,11 @@ def of_checkpoint(checkpoint: Checkpoint) -> Workload:
     Reads the scales, which for unpacked matrices takes reading them whole. CheckpointError for
     those that cannot be applied.
     """
-    counts: Counter[tuple[str, Shape]] = Counter()
+    counts: Counter[tuple[str, LayerShape]] = Counter()
     for tensor in checkpoint.tensors:
         place = layer_and_role(tensor.name)
         segments = tensor.scales().coarsest().values.shape[1]
-        shape = Shape(tensor.out_features, tensor.in_features, segments)
+        shape = LayerShape(tensor.out_features, tensor.in_features, segments)
         counts[tensor.name if place is None else place[1], shape] += 1
     layers = tuple(LayerKind(role, shape, count) for (role, shape), count in counts.items())
     return Workload(checkpoint.path.name, str(checkpoint.path), layers)

@@ -25,7 +25,7 @@ from sim.nets.generation import generate
 from sim.nets.network import Matmul, NetworkValueError
 from sim.nets.vocabulary import PromptError
 from sim.verilated.runner import CoreModel
-from sim.workload.layers import Linear, Plan, Shape, integer_products, run_golden, run_rtl
+from sim.workload.layers import LayerShape, Linear, Plan, integer_products, run_golden, run_rtl
 
 ACT_BITS = 8
 """Bits of the activations of BitNet b1.58."""
@@ -102,7 +102,7 @@ class _Meter:
 
     def matmul(self, layer: TernaryLayer, acts: NDArray[np.signedinteger]) -> NDArray[np.int64]:
         """Products of one layer; one that comes again begins a new pass."""
-        plan = Plan(self.system, Shape(layer.out_features, layer.in_features), self.bits)
+        plan = Plan(self.system, LayerShape(layer.out_features, layer.in_features), self.bits)
         self._first = self._first or layer.name
         if layer.name == self._first:
             self.measured.append(0)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from costmodel.cells.area import unit_area
 from costmodel.cells.paper import PaperModelError, paper_unit_area
 from costmodel.cells.predictor import PricedShape, Prices
-from costmodel.explore.pareto import Front
+from costmodel.explore.pareto import ParetoFront
 from hwgen.flow.sweep.plan import SweepPlan
 from hwgen.flow.sweep.quantities import PointQuantities
 from hwgen.space.space import GRID, CoreShape
@@ -127,7 +127,7 @@ class Evaluator:
         self._shapes: dict[int, PricedShape] = {}
         self._remembered = remembered
         self._limits = limits(plan)
-        self.front = Front(len(plan.config.objectives))
+        self.front = ParetoFront(len(plan.config.objectives))
 
     def block(self, place: int, box: Box, tally: Tally) -> Kept | None:
         """One block of the shape of that place: counted in ``tally``; what stays of it, if any."""

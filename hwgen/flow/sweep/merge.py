@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from costmodel.explore.pareto import Front
+from costmodel.explore.pareto import ParetoFront
 from hwgen.flow.sweep.evaluate import Evaluator
 from hwgen.flow.sweep.part_files import ResultsWriter
 from hwgen.flow.sweep.plan import SweepPlan
@@ -27,7 +27,7 @@ def objective_columns(plan: SweepPlan) -> list[str]:
     return ["point", "candidate", *names]
 
 
-def compete(front: Front, plan: SweepPlan, table: pa.Table) -> None:
+def compete(front: ParetoFront, plan: SweepPlan, table: pa.Table) -> None:
     """Put a part's candidates to the front."""
     if not table.num_rows:
         return

@@ -18,7 +18,7 @@ from hwgen.flow.bandwidth import exact
 from hwgen.space.space import Space
 from hwgen.space.sweep_file import ENERGIES, TIMED, SweepConfig, load_sweep
 from hwgen.spec.fields import MAX_SIZE
-from sim.workload.layers import Shape
+from sim.workload.layers import LayerShape
 from sim.workload.workload import LayerKind, Workload, of_zoo
 from sim.workload.zoo import load_model
 
@@ -107,7 +107,7 @@ def _workload(config: SweepConfig) -> Workload:
     if given.model is not None:
         return of_zoo(load_model(given.model))
     layers = tuple(
-        LayerKind(layer.name, Shape(layer.out_features, layer.in_features), layer.count)
+        LayerKind(layer.name, LayerShape(layer.out_features, layer.in_features), layer.count)
         for layer in given.layers or ()
     )
     return Workload(str(given.name), "given", layers)

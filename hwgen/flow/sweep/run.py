@@ -21,7 +21,7 @@ from threading import Thread
 import numpy as np
 import pyarrow as pa
 
-from costmodel.explore.pareto import Front
+from costmodel.explore.pareto import ParetoFront
 from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.base.yamlfile import Source
 from hwgen.flow.sweep.evaluate import BLOCK, Evaluator, Tally, limits
@@ -104,7 +104,7 @@ def run(work: Work, progress: Progress = lambda done, total: None) -> SweepResul
     parts = PartFiles(work.folder / "parts", work.plan, work.layout)
     here = parts.open()
     tally, fresh = Tally(), 0
-    front = Front(len(work.plan.config.objectives))
+    front = ParetoFront(len(work.plan.config.objectives))
     for part, new in _all_parts(work, parts, here, progress):
         one = parts.tally(part)
         tally.add(one)
@@ -125,7 +125,7 @@ def finish(
     plan: SweepPlan,
     folder: Path,
     tables: Iterable[pa.Table],
-    front: Front,
+    front: ParetoFront,
     tally: Tally,
     started: float,
     fresh: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from costmodel.explore.pareto import Front, pareto_mask
+from costmodel.explore.pareto import ParetoFront, pareto_mask
 
 
 def every_pair(values):
@@ -20,7 +20,7 @@ def test_front_is_what_comparing_every_pair_gives(objectives, levels):
     expected = every_pair(values)
     assert pareto_mask(values).tolist() == expected.tolist()
     for size in (1, 7, 400):
-        front = Front(objectives)
+        front = ParetoFront(objectives)
         for start in range(0, 400, size):
             block = np.arange(start, min(start + size, 400))
             front.add(values[block], block)
@@ -36,7 +36,7 @@ def test_sums_that_round_to_the_same_do_not_hide_a_dominated_point():
 
 
 def test_no_points_and_no_numbers():
-    front = Front(2)
+    front = ParetoFront(2)
     front.add(np.empty((0, 2)), np.empty(0, np.int64))
     assert len(front.ids) == 0
     with pytest.raises(ValueError, match=r"^objectives must not be NaN$"):

@@ -16,7 +16,7 @@ from sim.checkpoints import Scales
 from sim.golden import fixed as golden_fixed
 from sim.golden import integers as golden
 from sim.verilated.runner import CoreModel
-from sim.workload.layers import Linear, Plan, Shape, run_golden, run_rtl
+from sim.workload.layers import LayerShape, Linear, Plan, run_golden, run_rtl
 from tests.support.cases import CASES
 from tests.support.layers import random_work
 
@@ -42,7 +42,7 @@ def random_pair(kind: str, number: int) -> tuple[Plan, np.ndarray, Linear]:
     values = rng.uniform(0.5, 2, (1, segments))
     scales = Scales(values, ("multiply", "divide")[number % 2])
     bits = Fraction(int(rng.integers(1, 100)), int(rng.integers(1, 4))) if number % 3 else None
-    plan = Plan(System(config, cores), Shape(outs, features, segments), bits)
+    plan = Plan(System(config, cores), LayerShape(outs, features, segments), bits)
     return plan, work.acts, Linear(f"{kind}_{number}", work.weights, scales)
 
 
@@ -85,7 +85,7 @@ def test_real_outputs_equal_a_product_of_real_weights(cores):
     config = CoreConfig(
         kind="lut", tables=3, ports=2, mu=2, max_in_features=16, max_out_features=10
     )
-    shape = Shape(35, 60, 3)
+    shape = LayerShape(35, 60, 3)
     weights = rng.integers(-1, 1, (35, 60), np.int8, endpoint=True)
     acts = rng.integers(-128, 127, (4, 60), np.int8, endpoint=True)
     act_scale, bias = rng.uniform(1, 9, 4), rng.normal(size=35)
@@ -114,12 +114,12 @@ def test_real_outputs_of_floating_point_cores_are_the_values_of_their_codes():
 
 def test_scales_that_do_not_divide_the_inputs_are_refused():
     with pytest.raises(ValueError, match="divisible by the 3 scales along them, not 10"):
-        Shape(4, 10, 3)
+        LayerShape(4, 10, 3)
 
 
 def test_cycles_add_up_and_cores_share_work_and_bandwidth():
     config = CoreConfig(kind="lut", tables=4, ports=4, mu=2)
-    shape = Shape(64, 80)
+    shape = LayerShape(64, 80)
     alone = Plan(System(config), shape).cycles(2)
     four = Plan(System(config, 4), shape).cycles(2)
     assert alone.work == 2 * 64 * 80 / 32 == 4 * four.work
@@ -140,7 +140,7 @@ def test_cycles_add_up_and_cores_share_work_and_bandwidth():
 def test_a_layer_larger_than_the_core_takes_queued_runs():
     config = CoreConfig(kind="lut", tables=4, ports=4, mu=2, max_in_features=16, max_out_features=8)
     large = config.model_copy(update={"max_in_features": 64, "max_out_features": 32})
-    shape = Shape(30, 50)
+    shape = LayerShape(30, 50)
     cut, whole = Plan(System(config), shape), Plan(System(large), shape)
     assert [len(plan.parts[0]) for plan in (cut, whole)] == [16, 1]
     assert cut.cycles(1).total - whole.cycles(1).total == 0  # 50 inputs are 7 tiles either way.
@@ -150,4 +150,4 @@ def test_a_layer_larger_than_the_core_takes_queued_runs():
     np.testing.assert_array_equal(
         linear.outputs(cut, products, np.ones(1)), golden.matmul(acts, linear.weights)
     )
-    assert replace(cut, shape=Shape(30, 48, 3)).parts[0][1].segment == 1
+    assert replace(cut, shape=LayerShape(30, 48, 3)).parts[0][1].segment == 1
