@@ -64,7 +64,9 @@ def damaged_emit(monkeypatch):
     def damage(module) -> None:
         def emit_wrong(config):
             sound = emit(config)
-            wrong = sound.verilog.replace(" + ", " - ", 1)
+            # The first one below the comment at the top of the file.
+            head, module, body = sound.verilog.partition("\nmodule ")
+            wrong = head + module + body.replace(" + ", " - ", 1)
             assert wrong != sound.verilog
             return replace(sound, verilog=wrong)
 

@@ -112,7 +112,7 @@ def draw_samples(seed: int, cells: Cells) -> Samples:
     return Samples(seed=seed, cores=drawn)
 
 
-def to_dict(samples: Samples) -> str:
+def as_json(samples: Samples) -> str:
     """The list as text, one core a line."""
     rows = ",\n".join(json.dumps(sample.model_dump(exclude_none=True)) for sample in samples.cores)
     return f'{{"format": "{samples.format}", "seed": {samples.seed}, "cores": [\n{rows}\n]}}\n'

@@ -13,7 +13,7 @@ from hwgen.spec.schedule import Run
 from sim.golden.fixed import token_exponents
 from sim.verilated.runner import Work
 from sim.workload.reference import reference
-from sim.workload.stimulus import any_codes, nearest_weights, random_weights
+from sim.workload.stimulus import nearest_weights, random_weights
 
 SHAPES = ((2, 37, 11), (1, 1, 1), (3, 64, 20), (1, 5, 3), (2, 90, 7))
 """(T, N, M): smaller and larger than a tile, dividing nothing, one and several tokens."""
@@ -67,7 +67,7 @@ def _float_layer(
         codes = rng.choice([0, 1, number.largest - 1, number.largest], (tokens, features))
         codes |= signs * rng.integers(0, 2)
     else:
-        codes = any_codes(number, rng, (tokens, features))
+        codes = rng.integers(0, number.largest, (tokens, features), endpoint=True) | signs
     acts = codes.astype(np.uint16)
     if not config.exponent_bits:
         return Work(acts, weights)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from costmodel.liberty.library import parse, read_liberty, read_packed
-from costmodel.netlist.netlist import TimingError, depth, read_netlist, timing
+from costmodel.netlist import timing
+from costmodel.netlist.netlist import TimingError, depth, read_netlist
 from costmodel.netlist.timing import Conditions, analyse
 from tests.support.netlist import yosys
 from tests.support.technologies import real

@@ -46,7 +46,7 @@ def test_local_jobs_run_in_other_processes():
 
 
 def test_a_killed_local_worker_is_an_error_that_says_how_to_go_on():
-    with pytest.raises(HwgenError, match="what is done is kept, run again"), workers() as pool:
+    with pytest.raises(HwgenError, match="finished work is kept, run again"), workers() as pool:
         list(pool.map(dies, range(2)))
 
 

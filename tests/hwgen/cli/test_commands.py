@@ -19,7 +19,7 @@ from hwgen.cli import app
 from hwgen.flow.compare.file import CompareConfig
 from hwgen.flow.verify import Verification
 from hwgen.spec.config import CoreConfig
-from hwgen.tables.verify import verify_text
+from hwgen.tables.verify import verify_lines
 from sim.nets.packaged import CHECKPOINTS
 from tests.conftest import CORE
 
@@ -97,7 +97,7 @@ def test_verify_with_stalls_says_that_its_prediction_is_without(hwgen_cli):
 
 def test_the_prediction_stands_beside_the_cycles():
     result = Verification(outputs=6, cycles=1234, cycles_predicted=1234, run_seconds=1.0)
-    assert verify_text(result).splitlines()[0] == (
+    assert next(verify_lines(result)) == (
         "match: 6 outputs of 0 layer compared, 0 differ; 1,234 cycles, 1,234 predicted"
     )
 

@@ -110,7 +110,7 @@ def test_the_command_prints_text_and_cycles(hwgen_cli, model):
     outcome = hwgen_cli("simulate", model, model.parent / "core.yaml", *options)
     assert outcome.code == 0
     assert outcome.out.startswith(PROMPT)
-    assert "all equal golden's" in outcome.out
+    assert "all equal to the golden model's" in outcome.out
     outcome = hwgen_cli("simulate", model, "core.yaml", *options, "--json")
     content = json.loads(outcome.out)
     assert content["match"]
