@@ -232,17 +232,17 @@ def test_a_core_that_never_stops_is_reported():
 
 def test_verilog_that_does_not_compile_is_reported_with_what_the_tool_said():
     with pytest.raises(ModelError, match=r"Verilator on broken failed with exit code 1: .*error"):
-        library("module broken (; endmodule", "broken")
+        library("module broken (; endmodule", {"top": "broken", "streams": {}})
 
 
-def _build(verilog: str, top: str, cache: str) -> str:
+def _build(verilog: str, manifest: dict, cache: str) -> str:
     os.environ["HWGEN_CACHE"] = cache
-    return str(library(verilog, top))
+    return str(library(verilog, manifest))
 
 
 def test_two_processes_may_build_the_same_model(tmp_path):
     emitted = emit(CASES["lut_smallest"])
-    job = (emitted.verilog, emitted.name, str(tmp_path))
+    job = (emitted.verilog, emitted.manifest, str(tmp_path))
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         one, other = pool.starmap(_build, [job, job])
     assert one == other

@@ -444,7 +444,9 @@ DAMAGES = {
     "negated_without_carry": Damage(
         FIXED, "fixed = flipped + {40'h0, signed_up}", "fixed = flipped", "outputs"
     ),
-    "special_not_flagged": Damage(FIXED, "special = &act[14:10]", "special = 1'h0", "outputs"),
+    "special_not_flagged": Damage(
+        FIXED, "special = &act[14:10]", "special = act[14] & ~act[14]", "outputs"
+    ),
     "largest_flagged": Damage(FIXED, "special = &act[14:10]", "special = &act[14:11]", "outputs"),
     "special_of_one_activation_lost": Damage(
         FIXED, "to_fixed_5_special, to_fixed_4_special,", "to_fixed_4_special,", "outputs"
@@ -486,7 +488,7 @@ DAMAGES = {
     ),
     "result_without_its_sign": Damage(FIXED, "{fixed[56], limited}", "{1'h0, limited}", "outputs"),
     "steps_of_the_exponent_swapped": Damage(
-        FIXED, "~shift_2, ~shift_1, 11'h1}", "~shift_1, ~shift_2, 11'h1}", "outputs"
+        FIXED, "~shift_2, ~shift_1,\n", "~shift_1, ~shift_2,\n", "outputs"
     ),
     "special_gives_infinity": Damage(FIXED, "special ? 16'h7e00", "special ? 16'h7c00", "outputs"),
     "special_of_the_result_dropped": Damage(
@@ -497,7 +499,7 @@ DAMAGES = {
         ALIGNED, "signed_up = kept[0] ^ act[15]", "signed_up = act[15]", "outputs"
     ),
     "small_activation_not_dropped": Damage(
-        ALIGNED, "near = ~(|distance[7:5])", "near = 1'h1", "outputs"
+        ALIGNED, "near = ~(|distance[7:5])", "near = distance[5] | ~distance[5]", "outputs"
     ),
     "exponent_too_low_not_flagged": Damage(
         ALIGNED, "special = distance[8] | (&act[14:7])", "special = &act[14:7]", "outputs"
