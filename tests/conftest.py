@@ -64,9 +64,10 @@ def damaged_emit(monkeypatch):
     def damage(module) -> None:
         def emit_wrong(config):
             sound = emit(config)
-            wrong = sound.verilog.replace(" + ", " - ", 1)
-            assert wrong != sound.verilog
-            return replace(sound, verilog=wrong)
+            comment, modules = sound.verilog.split("\n\n", 1)
+            wrong = modules.replace(" + ", " - ", 1)
+            assert wrong != modules
+            return replace(sound, verilog=f"{comment}\n\n{wrong}")
 
         monkeypatch.setattr(module, "emit", emit_wrong)
 
