@@ -28,7 +28,7 @@ from hwgen.verilog.rtlil import (
     sig_part,
     sig_width,
 )
-from hwgen.verilog.tidy import Tidy
+from hwgen.verilog.tidy import Tidy, process_reads
 
 BINARY = {
     "$add": "+",
@@ -336,18 +336,22 @@ class Printer:
             if not cell.is_instance and cell.kind != "$dff":
                 (chunk,) = cell.ports["Y"]
                 if chunk.wire not in self.inlined:
-                    yield self._logic(cell.ports["Y"], [self.assignment(cell)])
+                    reads = [sig for port, sig in cell.ports.items() if port != "Y"]
+                    yield self._logic(cell.ports["Y"], reads, [self.assignment(cell)])
         for process in self.module.processes:
             first = process[0]
             assert isinstance(first, Assign)
             if first.target[0].wire not in self.next_of:
-                yield self._logic(first.target, self.combinational(process))
+                reads = list(process_reads(process))
+                yield self._logic(first.target, reads, self.combinational(process))
         for connect in self.module.connects:
             line = f"{self.value(connect.target)} = {self.value(connect.value)};"
-            yield self._logic(connect.target, [line])
+            yield self._logic(connect.target, [connect.value], [line])
 
-    def _logic(self, target: Sig, lines: list[str]) -> Logic:
-        return Logic(target, lines, self.in_processes or len(lines) > 1)
+    def _logic(self, target: Sig, reads: list[Sig], lines: list[str]) -> Logic:
+        """A process that waits for nothing would never run: a constant is assigned."""
+        waits = any(chunk.wire is not None for sig in reads for chunk in sig)
+        return Logic(target, lines, (self.in_processes and waits) or len(lines) > 1)
 
     def register(self, cell: Cell) -> tuple[str, list[str]]:
         """A flip-flop: the condition under which alone it loads ('' for none), and statements."""

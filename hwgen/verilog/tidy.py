@@ -52,7 +52,7 @@ class Tidy:
             drives = self.outputs(cell)
             yield from (sig for port, sig in cell.ports.items() if port not in drives)
         for process in self.module.processes:
-            yield from _process_reads(process)
+            yield from process_reads(process)
         yield from (connect.value for connect in self.module.connects)
 
     def _read_masks(self) -> dict[str, int]:
@@ -250,14 +250,14 @@ def _shift_out(wire: str, low: int, width: int) -> Callable[[Chunk], Chunk | Non
     return change
 
 
-def _process_reads(statements: list[Statement]) -> Iterator[Sig]:
+def process_reads(statements: list[Statement]) -> Iterator[Sig]:
     for statement in statements:
         if isinstance(statement, Assign):
             yield statement.value
         else:
             yield statement.selector
             for _, body in statement.cases:
-                yield from _process_reads(body)
+                yield from process_reads(body)
 
 
 def _process_targets(statements: list[Statement]) -> Iterator[Sig]:

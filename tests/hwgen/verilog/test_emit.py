@@ -94,6 +94,57 @@ def test_the_ports_are_those_of_the_verilog():
     assert re.findall(r"(\w+)(?:,|\n)", text) == [port["name"] for port in unit.ports]
 
 
+@dataclass(frozen=True)
+class NamedSpec:
+    """Nothing but a name."""
+
+    module_name: str
+
+
+class Processes(Unit[NamedSpec]):
+    """A sum, a constant, and one of three values by priority."""
+
+    summary = "Processes, and what cannot be one."
+    in_processes = True
+
+    def __init__(self) -> None:
+        members = {"a": In(4), "b": In(4), "total": Out(5), "fixed": Out(3), "chosen": Out(4)}
+        super().__init__(NamedSpec("processes"), members)
+
+    def body(self) -> Module:
+        m = Module()
+        m.d.comb += [self.total.eq(self.a + self.b), self.fixed.eq(5)]
+        with m.If(self.a[0]):
+            m.d.comb += self.chosen.eq(self.b)
+        with m.Elif(self.b[1]):
+            m.d.comb += self.chosen.eq(self.a)
+        with m.Else():
+            m.d.comb += self.chosen.eq(3)
+        return m
+
+
+def test_a_constant_is_no_process(tmp_path):
+    """Waiting for no signal, it would never run."""
+    unit = emit_unit(Processes())
+    assert "always @* total = {1'h0, a} + {1'h0, b};" in unit.verilog
+    assert "assign fixed = 3'h5;" in unit.verilog
+    assert "output [2:0] fixed" in unit.verilog
+    assert "output reg [4:0] total" in unit.verilog
+    prove_equal(tmp_path, unit.verilog, unit.rtlil)
+
+
+def test_the_first_case_that_fits_counts(tmp_path):
+    unit = emit_unit(Processes())
+    for words in ("if (a[0]) begin", "else if (b[1]) begin", "else begin"):
+        assert unit.verilog.count(words) == 1
+    assert lint(tmp_path, "processes", unit.verilog) == ""
+    swapped = unit.verilog.replace("if (a[0])", "if (b[1])", 1).replace(
+        "else if (b[1])", "else if (a[0])"
+    )
+    with pytest.raises(AssertionError, match="equiv_status"):
+        prove_equal(tmp_path, swapped, unit.rtlil)
+
+
 def test_files_and_their_digests():
     core = emit(CORE)
     assert list(core.files) == ["inner.v", "lint.vlt", "manifest.json"]
