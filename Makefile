@@ -16,10 +16,10 @@ run: preflight $(VENV)/.installed
 	@$(BIN)/hwgen sweep examples/bitnet-2b4t.yaml
 
 test: lint
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not long"
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not long"
 
 test-long: lint
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: preflight $(VENV)/.installed-test
 	@$(BIN)/ruff check .
