@@ -104,7 +104,7 @@ def test_a_fault_within_a_layer_counts_from_its_start():
 @pytest.mark.parametrize(
     ("name", "mu", "message"),
     [
-        ("trits", 4, "codebook must be one of ternary, sherry34, found 'trits'"),
+        ("trits", 4, f"codebook must be one of {', '.join(codebooks.RULES)}, found 'trits'"),
         ("sherry34", 3, "mu must be 4 for codebook sherry34, found 3"),
         ("ternary", 9, "mu must be 1 … 8, found 9"),
     ],
