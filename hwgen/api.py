@@ -28,6 +28,7 @@ from hwgen.flow.sweep.finalists import Built, Checked
 from hwgen.flow.sweep.finalists import emit_best as _emit_best
 from hwgen.flow.sweep.finalists import synthesise_front as _synthesise_front
 from hwgen.flow.sweep.results import SweepResult, core_yaml
+from hwgen.flow.sweep.run import check_options
 from hwgen.flow.sweep.run import sweep as _sweep
 from hwgen.flow.sweep.search import search as _search
 from hwgen.flow.synth import synth
@@ -162,10 +163,12 @@ def sweep(
     """Evaluate every point of a sweep and write results, Pareto front, plots and the best core.
 
     out: results folder, by default ``results/<name>``. search: number of points that NSGA-II
-    evaluates instead of all (``seed`` is that of the search). jobs: processes, by default one for
-    each processor. The result has ``front``, ``results`` (tables of pandas) and ``best_core``.
-    Raises ConfigError for the sweep, or if no point is feasible.
+    evaluates instead of all (``seed`` is that of the search, which takes one process). jobs:
+    processes, by default one for each processor. The result has ``front``, ``results`` (tables of
+    pandas) and ``best_core``. Raises ConfigError for the sweep, for an option that has no effect,
+    or if no point is feasible.
     """
+    check_options(search, seed, jobs)
     folder = None if out is None else Path(out)
     if search is not None:
         return _search(config, search, folder, seed)

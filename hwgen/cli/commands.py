@@ -81,13 +81,12 @@ def sweep(
 
     A sweep that was stopped resumes where it was when it is run again.
     """
-    from hwgen.flow.sweep.run import prepare, run
+    from hwgen.flow.sweep.run import check_options, prepare, run
     from hwgen.tables.sweep import forecast_text
 
     if emit not in (None, "best"):
         raise ConfigError(f"--emit: should be best, not {emit!r}")
-    if search is None and seed:
-        raise ConfigError("--seed: has no effect without --search; leave it out")
+    check_options(search, seed, jobs)
     if search is not None and not dry_run:
         from hwgen.flow.sweep.search import search as search_space
 

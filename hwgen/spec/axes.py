@@ -47,7 +47,8 @@ class Axis:
     what the workload's layers need.
 
     text: part of a core's short description, shown where the value is not the one that goes without
-    saying, or ``always``. tag: part of its name. Both are without the axis if empty.
+    saying, or ``always``. tag: part of its name; if ``always``, of cores without the axis, too.
+    Both are without the axis if empty.
     """
 
     name: str
@@ -177,7 +178,7 @@ AXES = (
         conditions=(FLOATING,),
         text="to {}",
     ),
-    Axis("codebook", str, default=DEFAULT, conditions=(LUT,), text="{}"),
+    Axis("codebook", str, default=DEFAULT, conditions=(LUT,), text="{}", tag="{}"),
     Axis(
         "mu",
         int,

@@ -49,6 +49,14 @@ class Codebook:
         result: bool = 2 * len(self.entries) + self.has_zero == 3**self.mu
         return result
 
+    @property
+    def demand(self) -> str | None:
+        """What it asks of a network, as a sentence; None where every ternary one will do."""
+        if self.holds_all:
+            return None
+        meaning = CODEBOOKS[self.name].meaning
+        return f"Codebook {self.name} ({meaning}) needs a network that was trained for it."
+
     @cached_property
     def most_non_zeros(self) -> int:
         """Non-zero weights of a group at most."""
@@ -126,5 +134,10 @@ def codebook(name: str, mu: int) -> Codebook:
     if mu not in rule.sizes:
         raise ValueError(f"codebook {name}: has no groups of {mu} weights")
     # Vectors in this order rise in t, and those above zero begin with +1.
-    entries = tuple(v for v in product((-1, 0, 1), repeat=mu) if v > zero and rule.legal(v))
+    vectors = list(product((-1, 0, 1), repeat=mu))
+    for vector in vectors:
+        negative = tuple(-weight for weight in vector)
+        if rule.legal(vector) and not rule.legal(negative):
+            raise ValueError(f"codebook {name}: holds {vector} but not its negative")
+    entries = tuple(v for v in vectors if v > zero and rule.legal(v))
     return Codebook(name, mu, entries, has_zero=rule.legal(zero))

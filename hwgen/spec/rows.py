@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwgen.spec.axes import AXES, BY_COLUMN, Value, in_effect, nested, worth_saying
+from hwgen.spec.axes import AXES, BY_COLUMN, Axis, Value, in_effect, nested, worth_saying
 from hwgen.spec.config import CoreConfig
 
 
@@ -36,19 +36,25 @@ def said_in(row: Mapping[Any, Any]) -> dict[str, Value]:
 def text_of(core: CoreConfig) -> str:
     """A core in a few words: what tells it from others of a sweep."""
     values = values_of(core)
-    shown = [
-        axis
-        for axis in AXES
-        if axis.text and values[axis.name] != "" and axis.broken(values) is None
-        if axis.always or values[axis.name] != axis.usual(values)
-    ]
-    return " ".join(axis.text.format(values[axis.name]) for axis in shown)
+    return " ".join(axis.text.format(values[axis.name]) for axis in _shown(values) if axis.text)
 
 
 def name_of(core: CoreConfig) -> str:
     """A name for a core of a sweep; cores that differ otherwise may share it."""
     values = values_of(core)
-    return "_".join(axis.tag.format(values[axis.name]) for axis in AXES if axis.tag)
+    shown = _shown(values)
+    tagged = [axis for axis in AXES if axis.tag and (axis.always or axis in shown)]
+    return "_".join(axis.tag.format(values[axis.name]) for axis in tagged)
+
+
+def _shown(values: dict[str, Value]) -> list[Axis]:
+    """The axes that a core has and whose value does not go without saying."""
+    return [
+        axis
+        for axis in AXES
+        if values[axis.name] != "" and axis.broken(values) is None
+        if axis.always or values[axis.name] != axis.usual(values)
+    ]
 
 
 def _plain(value: Any) -> Value | None:

@@ -25,6 +25,8 @@ def simulate_tables(result: Simulation) -> Iterator[Table | str]:
         yield f"Clock {result.clock_ns:.4g} ns ({result.clock_source}).{_first_token(result)}"
     if result.technology is not None and result.energy_note:
         yield f"No energy: {result.energy_note}."
+    if result.system.core.book.demand is not None:
+        yield f"{result.system.core.book.demand} No weights were checked."
     yield f"Left out: {OMITTED}."
 
 

@@ -49,9 +49,9 @@ def sweep_tables(result: SweepResult) -> Iterator[Table | str]:
     for name in (*names, *(title for title, _ in timed.values())):
         table.add_column(name, justify="right", no_wrap=True)
     for index, row in rows.iterrows():
-        best = index == result.best
+        best, text = index == result.best, _core_text(row, len(plan.technologies) > 1)
         table.add_row(
-            _core_text(row, len(plan.technologies) > 1) + (" *" if best else ""),
+            ("* " if best else "  ") + text,
             f"{row[plan.area_column]:,.0f}",
             f"{row['cycles_per_token']:,.0f}",
             f"{row['weight_bits_per_token'] / 1e6:,.0f}",
@@ -76,6 +76,7 @@ def sweep_tables(result: SweepResult) -> Iterator[Table | str]:
             yield f"  not feasible {count:,}: {name}"
     if not config.memory.priced:
         yield MEMORY
+    yield from result.codebook_notes
 
 
 TIMED_COLUMNS = {

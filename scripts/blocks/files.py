@@ -53,7 +53,7 @@ MANIFEST = {
     "keys.codebook": "name of the set of weight groups",
     "keys.mu": "weights in a group",
     "keys.sign": "bit of the sign, and its meaning",
-    "keys.zero_index": "index of the zero group",
+    "keys.zero_index": "index of the zero group; null where the codebook has none",
     "keys.entries": "index and weights of every entry, a list",
     "modules": "every module, the top first, a list: `name`, `instances` in the whole core, "
     "`summary`",

@@ -109,6 +109,10 @@ def test_sweeps(tmp_path):
     assert isinstance(result.best_core, CoreConfig)
     assert json.dumps(result.to_dict())
     assert hwgen.sweep(SWEEP, tmp_path / "again", jobs=1).front.equals(result.front)
+    with pytest.raises(hwgen.ConfigError, match=r"^--seed: has no effect without --search"):
+        hwgen.sweep(SWEEP, seed=1)
+    with pytest.raises(hwgen.ConfigError, match=r"^--jobs: has no effect with --search"):
+        hwgen.sweep(SWEEP, search=5, jobs=2)
 
 
 def test_records_are_frozen_become_plain_data_and_draw_themselves():

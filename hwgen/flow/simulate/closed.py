@@ -105,6 +105,7 @@ class Simulation(Record):
             "prefill": None if self.prefill is None else self._phase(self.prefill),
             "decode": None if self.decode is None else self._phase(self.decode),
             "energy_note": self.energy_note,
+            "codebook_note": self.system.core.book.demand,
             "omitted": OMITTED,
         }
 

@@ -25,6 +25,7 @@ from hwgen.flow.sweep.evaluate import Tally
 from hwgen.flow.sweep.part_files import ResultsWriter
 from hwgen.flow.sweep.plan import SweepPlan, describe_tools
 from hwgen.flow.sweep.report import of_the_clock, question, report_files
+from hwgen.spec.codebook import codebook
 from hwgen.spec.config import CoreConfig, load_core
 from hwgen.spec.rows import core_of, name_of, text_of
 
@@ -184,6 +185,13 @@ class SweepResult(Record):
         """The best core, as in ``best.yaml``."""
         return load_core(self.folder / "best.yaml")
 
+    @property
+    def codebook_notes(self) -> list[str]:
+        """What codebooks of cores on the front ask of a network."""
+        pairs = self.front[["codebook", "mu"]].drop_duplicates().itertuples(index=False)
+        demands = {codebook(name, int(mu)).demand for name, mu in pairs if name}
+        return sorted(demand for demand in demands if demand is not None)
+
     def to_dict(self) -> dict[str, Any]:
         """The counts, the best point, and where the results lie."""
         return {
@@ -198,6 +206,7 @@ class SweepResult(Record):
             "best": json.loads(self.front.loc[self.best].to_json()),
             "dropped": self.dropped,
             "excluded": dict(self.tally.excluded),
+            "codebook_notes": self.codebook_notes,
         }
 
     @property

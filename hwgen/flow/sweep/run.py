@@ -64,6 +64,15 @@ class Work:
     folder: Path
 
 
+def check_options(search: int | None, seed: int, jobs: int | None) -> None:
+    """ConfigError for an option that would have no effect: a search takes one process, and nothing
+    but a search is random."""
+    if search is None and seed:
+        raise ConfigError("--seed: has no effect without --search; leave it out")
+    if search is not None and jobs is not None:
+        raise ConfigError("--jobs: has no effect with --search; leave it out")
+
+
 def prepare(config: Source | SweepConfig, out: Path | None = None, jobs: int = 1) -> Work:
     """Check the whole plan and look at a sample of it; nothing is written.
 

@@ -213,6 +213,27 @@ def test_sweep_and_estimate_agree(hwgen_cli):
     assert one["cycles"] * 3 == best["cycles_per_token"]
 
 
+def test_a_sweep_over_codebooks_says_what_they_demand(hwgen_cli):
+    """The best core has a star whatever its length, and a name of its own."""
+    Path("books.yaml").write_text(
+        "workload: {name: test, layers: [{name: a, in_features: 24, out_features: 10}]}\n"
+        "core: {kind: lut, codebook: [ternary, sherry34], mu: 4, tables: 2, ports: [4, 8]}\n"
+    )
+    outcome = hwgen_cli("sweep", "books.yaml")
+    lines = outcome.out.splitlines()
+    starred = [line for line in lines if "* lut" in line]
+    demand = "Codebook sherry34 (exactly one zero) needs a network that was trained for it."
+    assert (outcome.code, len(starred), lines.count(demand)) == (0, 1, 1)
+    results = pd.read_parquet("results/books/results.parquet")
+    assert results["codebook"].value_counts().to_dict() == {"ternary": 2, "sherry34": 2}
+    best = Path("results/books/best.yaml").read_text()
+    assert "name: lut_int8_sherry34_mu4_l2_k" in best
+    content = json.loads(hwgen_cli("sweep", "books.yaml", "--json").out)
+    assert content["codebook_notes"] == [demand]
+    one = json.loads(hwgen_cli("estimate", "results/books/best.yaml", "--json").out)
+    assert one["area"] == content["best"]["area_ge"]
+
+
 def test_two_sweeps_give_the_same_bytes(hwgen_cli):
     Path("small.yaml").write_text(SWEEP)
     for folder in ("one", "two"):

@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from hwgen.spec.codebook import CODEBOOKS, codebook
+from hwgen.spec.codebook import CODEBOOKS, CodebookRule, codebook
 
 BOOKS = [(name, mu) for name, rule in CODEBOOKS.items() for mu in rule.sizes if mu < 7]
 every_book = pytest.mark.parametrize(("name", "mu"), BOOKS)
@@ -104,6 +104,20 @@ def test_copies_are_the_same_object(name, mu):
 def test_names_of_units():
     assert codebook("ternary", 3).slug == "mu3"
     assert codebook("sherry34", 4).slug == "sherry34_mu4"
+
+
+def test_only_a_codebook_that_lacks_groups_demands_something():
+    assert codebook("ternary", 4).demand is None
+    assert codebook("sherry34", 4).demand == (
+        "Codebook sherry34 (exactly one zero) needs a network that was trained for it."
+    )
+
+
+def test_a_rule_that_is_not_closed_under_negation_is_refused(monkeypatch):
+    rule = CodebookRule((2,), "no -1 first", lambda group: group[0] >= 0)
+    monkeypatch.setitem(CODEBOOKS, "open", rule)
+    with pytest.raises(ValueError, match=r"^codebook open: holds \(1, -1\) but not its negative$"):
+        codebook("open", 2)
 
 
 def test_a_size_that_a_codebook_does_not_have():

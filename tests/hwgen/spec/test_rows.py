@@ -51,6 +51,10 @@ TEXTS = {
         "lut int8 µ=3 L=2 K=3 D=3 registers acc=12 saturate",
         "lut_int8_mu3_l2_k3_d3",
     ),
+    "lut_sherry34_wires_d2": (
+        "lut int8 sherry34 µ=4 L=3 K=2 D=2",
+        "lut_int8_sherry34_mu4_l3_k2_d2",
+    ),
     "lut_fp16_fixed": ("lut fp16 fixed µ=2 L=3 K=2 D=2", "lut_fp16_mu2_l3_k2_d2"),
     "signflip_fp16_aligned_pipelined_to_fp32": (
         "signflip fp16 fixed 12 bits to fp32 L=5 K=2 D=1 fetch=1 reduce=2",

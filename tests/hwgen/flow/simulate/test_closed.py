@@ -14,6 +14,7 @@ from hwgen.flow.simulate.closed import draw, simulate
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system
+from hwgen.tables.simulate import simulate_tables
 from sim.workload.workload import of_zoo
 from sim.workload.zoo import load_model, model_names
 
@@ -110,6 +111,14 @@ def test_what_binds_is_the_slower_of_weights_and_tiles(core):
     assert sum(one["count"] * one["cycles"] for one in layers) == scarce["cycles"]
     for one in layers:
         assert sum(one["cycles_by_cause"].values()) == pytest.approx(one["cycles"])
+
+
+def test_a_codebook_that_lacks_groups_is_said(core):
+    assert simulate("bitnet-2b4t", core).to_dict()["codebook_note"] is None
+    core.write_text(CORE.replace("mu: 2", "mu: 4\ncodebook: sherry34"))
+    result = simulate("bitnet-2b4t", core)
+    assert result.to_dict()["codebook_note"].startswith("Codebook sherry34 (exactly one zero)")
+    assert any("No weights were checked." in str(part) for part in simulate_tables(result))
 
 
 def test_systems_are_read_beside_their_core(core):
