@@ -14,6 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import hwgen
 from hwgen.cli import app
 from hwgen.space.axes import Axes
 from hwgen.space.space import Space
@@ -99,13 +100,32 @@ def test_the_files_that_commands_name_exist():
     assert [word for word in examples if not (ROOT / word).exists()] == []
 
 
-@pytest.mark.parametrize("mu", [1, 2, 3, 4])
-def test_the_key_of_the_page_on_integration_is_the_golden_one(mu):
-    (text,) = [text for page, text in fenced("python") if page.name == "integrate.md"]
+@pytest.fixture(scope="module")
+def integration():
+    """The functions on the page on integration."""
     place: dict = {}
-    exec(text, place)
+    for page, text in fenced("python"):
+        if page.name == "integrate.md":
+            exec(text, place)
+    return place
+
+
+@pytest.mark.parametrize("mu", [1, 2, 3, 4])
+def test_the_keys_of_the_page_on_integration_are_the_golden_ones(mu, integration):
+    manifest = hwgen.Core(kind="lut", mu=mu, tables=1, ports=1).manifest
     for weights in product((-1, 0, 1), repeat=mu):
-        assert place["key"](weights) == keys_from_weights([weights], mu)[0, 0]
+        golden = keys_from_weights([weights], mu)[0, 0]
+        assert integration["key"](weights) == golden
+        assert integration["key_by_manifest"](manifest, weights) == golden
+
+
+def test_the_keys_of_the_page_on_integration_are_those_of_any_codebook(integration):
+    core = hwgen.Core(kind="lut", codebook="sherry34", mu=4, tables=1, ports=1)
+    legal = [group for group in product((-1, 0, 1), repeat=4) if group.count(0) == 1]
+    keys = [integration["key_by_manifest"](core.manifest, group) for group in legal]
+    assert keys == keys_from_weights(legal, 4, codebook="sherry34")[:, 0].tolist()
+    with pytest.raises(ValueError, match="is not a group of codebook sherry34"):
+        integration["key_by_manifest"](core.manifest, (1, 0, 0, 1))
 
 
 def test_links_between_files_lead_somewhere():

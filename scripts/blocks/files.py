@@ -45,7 +45,7 @@ MANIFEST = {
     "cycles": "the cycle formula",
     "schedule": "loop order and index formulas",
     "schedule.order": "the loop nest, outermost first",
-    "schedule.input": "index of the input at a position of an activation beat",
+    "schedule.input": "index of an input of an activation beat; `tile_n` is `tile.n`",
     "schedule.output": "index of the output of a port in a tile of a block",
     "tile": "`n` and `m`: inputs and outputs of a tile",
     "keys": "what a key means",
