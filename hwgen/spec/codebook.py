@@ -64,7 +64,14 @@ class Codebook:
 
     def most_among(self, places: int) -> int:
         """Non-zero weights at most among the first ``places`` of a group."""
-        return max(len(non_zeros(vector[:places])) for vector in self.entries)
+        return self._most_by_places[places]
+
+    @cached_property
+    def _most_by_places(self) -> tuple[int, ...]:
+        return tuple(
+            max(len(non_zeros(vector[:places])) for vector in self.entries)
+            for places in range(self.mu + 1)
+        )
 
     def most_in(self, features: int) -> int:
         """Non-zero weights at most among ``features`` inputs, those of a last part of a group

@@ -7,7 +7,7 @@ with equal specs are one Verilog module.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from hwgen.spec.codebook import Codebook
 from hwgen.spec.number import FloatFormat, Interval, IntFormat
@@ -65,7 +65,7 @@ class BuildSpec:
         """Width of a sum, bits: exact, and B + ⌈log2 k⌉ for an entry with k non-zeros."""
         if reference < self.mu or isinstance(self.number, FloatFormat):
             return self.number.bits
-        return self.interval(reference).bits
+        return _sum_bits(self.number, self.book, self.builder, self.half)[reference - self.mu]
 
     def name(self, reference: int) -> str:
         """Name of a sum from its weights: p adds, m subtracts, z leaves out an activation."""
@@ -124,6 +124,14 @@ class BuildSpec:
         if reference < self.mu or not isinstance(self.number, FloatFormat):
             return False
         return self.dag.sums[reference - self.mu].left is None
+
+
+@cache
+def _sum_bits(number: IntFormat, book: Codebook, builder: str, half: bool) -> tuple[int, ...]:
+    """Widths of all sums, bits: the same in all cores that share these, thousands in a sweep."""
+    spec = BuildSpec(number, book, builder, half, ())
+    sums = range(book.mu, book.mu + len(spec.dag.sums))
+    return tuple(spec.interval(reference).bits for reference in sums)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,10 +26,12 @@ LIMIT_S = "HWGEN_LIMIT_S"
 CLOCK_NS = 2
 # Only the top's ports are visible: with every signal public, nothing could be optimised.
 VERILATE = [
-    *("--cc", "--exe", "--vpi", "--public-depth", "1", "--prefix", "Vtop", "-O3"),
+    *("--cc", "--vpi", "--public-depth", "1", "--prefix", "Vtop", "-O3"),
     *("--x-initial", "unique", "--no-timing", "--timescale", "1ns/1ps"),
 ]
-MAKE = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1", "CFG_CXXFLAGS_PCH_I=-include"]
+VPI = ("verilated_vpi.cpp",)
+VPI_LEVEL = "-O0"
+"""A bench spends its time in Python: optimising this takes 8 s more and gains nothing."""
 
 
 class BenchError(HwgenError):
@@ -108,7 +108,9 @@ def build(verilog: str, top: str) -> Path:
     """
     versions = f"{model.versions()} cocotb {importlib.metadata.version('cocotb')}"
     libs = Path(cocotb_config.libs_dir)
-    key = model.digest(verilog, top, model.NO_INLINE, *VERILATE, *MAKE, versions, str(libs))
+    key = model.digest(
+        verilog, top, model.NO_INLINE, *VERILATE, *model.COMPILE, VPI_LEVEL, versions, str(libs)
+    )
     parent = cache_dir() / "cocotb"
     target = parent / key / top
     if target.exists():
@@ -126,26 +128,18 @@ def _build(verilog: str, top: str, work: Path, libs: Path) -> Path:
     source, config = work / f"{top}.v", work / "model.vlt"
     source.write_text(verilog)
     config.write_text(model.NO_INLINE)
+    verilate = ["verilator", *VERILATE, "--top-module", top, "-Mdir", str(work)]
+    model.run_tool([*verilate, str(config), str(source)], work, f"Verilator on {top}")
     main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
-    link = f"-Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"
-    files = [str(main), str(config), str(source)]
-    verilate = ["verilator", *VERILATE, "--top-module", top, "-Mdir", str(work), "-o", top]
-    model.run_tool([*verilate, "-LDFLAGS", link, *files], work, f"Verilator on {top}")
-    make = ["make", "-j2", "-f", "Vtop.mk", f"PYTHON3={sys.executable}", *MAKE]
-    with model.lock(_runtime() / "lock"):
-        for ready in _runtime().glob("*.o"):
-            shutil.copy(ready, work)
-    model.run_tool(make, work, f"make on {top}")
-    with model.lock(_runtime() / "lock"):
-        for fresh in work.glob("verilated*.o"):
-            if not (_runtime() / fresh.name).exists():
-                fresh.replace(_runtime() / fresh.name)
+    objects = model.compile_model(work, "Vtop", [main], top)
+    objects += [*model.runtime(), *model.runtime(VPI, level=VPI_LEVEL)]
+    link = [f"-Wl,-rpath,{libs}", f"-L{libs}", "-lcocotbvpi_verilator", "-lpthread"]
+    model.run_tool(
+        ["g++", "-rdynamic", "-o", str(work / top), *map(str, objects), *link],
+        work,
+        f"linking {top}",
+    )
     return work / top
-
-
-def _runtime() -> Path:
-    """Where Verilator's own run-time library stays between builds: half the time of a small one."""
-    return cache_dir() / "cocotb" / f"runtime-{model.digest(*MAKE, model.versions())}"
 
 
 def _last_words(log: Path) -> str:

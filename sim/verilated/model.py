@@ -108,10 +108,18 @@ def _build(verilog: str, top: str, work: Path) -> Path:
     config.write_text(NO_INLINE)
     verilate = ["verilator", *VERILATE, "--top-module", top, "-Mdir", str(work)]
     run_tool([*verilate, str(config), str(source)], work, f"Verilator on {top}")
-    libraries = runtime()
+    objects = [*compile_model(work, "Vcore", [DRIVER], top), *runtime()]
+    built = work / "model.so"
+    link = ["g++", "-shared", "-o", str(built), *map(str, objects), "-lpthread"]
+    run_tool(link, work, f"linking {top}")
+    return built
+
+
+def compile_model(work: Path, prefix: str, beside: Sequence[Path], top: str) -> list[Path]:
+    """Objects of what Verilator wrote into ``work``, and of sources that run it."""
     flags = [*COMPILE, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}", f"-I{work}"]
-    slow = {path for path in work.glob("Vcore*.cpp") if "Slow" in path.name}
-    fast = set(work.glob("Vcore*.cpp")) - slow | {DRIVER}
+    slow = {path for path in work.glob(f"{prefix}*.cpp") if "Slow" in path.name}
+    fast = set(work.glob(f"{prefix}*.cpp")) - slow | set(beside)
     parts = [(unit, "-O1") for unit in units(fast, work, "fast")]
     parts += [(unit, "-O0") for unit in units(slow, work, "slow")]
 
@@ -123,11 +131,7 @@ def _build(verilog: str, top: str, work: Path) -> Path:
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, parts))
-    built = work / "model.so"
-    link = ["g++", "-shared", "-o", str(built), *map(str, [*objects, *libraries]), "-lpthread"]
-    run_tool(link, work, f"linking {top}")
-    return built
+        return list(pool.map(compile_one, parts))
 
 
 def units(sources: set[Path], work: Path, name: str) -> list[Path]:
@@ -168,7 +172,9 @@ def headers(level: str) -> Path:
     return header
 
 
-def runtime(sources: Sequence[str] = RUNTIME, options: Sequence[str] = COMPILE) -> list[Path]:
+def runtime(
+    sources: Sequence[str] = RUNTIME, options: Sequence[str] = COMPILE, level: str = "-O2"
+) -> list[Path]:
     """Verilator's own run-time library, compiled once for all models with the same options."""
     folder = cache_dir() / "models" / f"runtime-{digest(*options, versions())}"
     objects = [folder / f"{Path(name).stem}.o" for name in sources]
@@ -179,7 +185,7 @@ def runtime(sources: Sequence[str] = RUNTIME, options: Sequence[str] = COMPILE) 
                 pending = target.with_suffix(".pending")
                 flags = [*options, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}"]
                 source = str(INCLUDE / name)
-                run_tool(["g++", "-O2", *flags, "-c", source, "-o", str(pending)], folder, name)
+                run_tool(["g++", level, *flags, "-c", source, "-o", str(pending)], folder, name)
                 pending.replace(target)
     return objects
 

@@ -17,6 +17,7 @@ from sim.verilated.model import (
     INCLUDE,
     VERILATE,
     digest,
+    headers,
     lock,
     run_tool,
     runtime,
@@ -93,6 +94,7 @@ def _build(verilog: str, top: str, compile_unit: list[str], work: Path) -> Path:
     everything.write_text("".join(f'#include "{path}"\n' for path in parts))
     built = work / "unit.so"
     flags = [*compile_unit, f"-I{INCLUDE}", f"-I{INCLUDE / 'vltstd'}", f"-I{work}"]
+    flags += ["-include", str(headers(LEVEL))]
     objects = map(str, runtime())
     command = ["g++", *flags, "-shared", "-o", str(built), str(everything), *objects, "-lpthread"]
     run_tool(command, work, f"g++ on {top}")

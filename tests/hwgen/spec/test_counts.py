@@ -7,8 +7,8 @@ import pytest
 from hwgen.spec.codebook import codebook
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.sums import BUILDERS, sum_dag
-from hwgen.verilog.emit import emit
 from tests.support.cases import CASES
+from tests.support.emitted import emitted
 from tests.support.netlist import Netlist, read
 
 ADDERS = ("$add", "$sub")
@@ -26,7 +26,10 @@ def test_table_has_the_adders_of_its_dag(builder, mu, table, tmp_path):
     config = CoreConfig(
         kind="lut", act="int3", mu=mu, tables=1, ports=1, table=table, builder=builder
     )
-    verilog, dag = emit(config).verilog, sum_dag(codebook("ternary", mu), builder, table == "half")
+    verilog, dag = (
+        emitted(config).verilog,
+        sum_dag(codebook("ternary", mu), builder, table == "half"),
+    )
     assert count(read(verilog, "core", tmp_path), "build") == len(dag.sums)
     merged = read(verilog, "core", tmp_path, ("proc", "opt_merge"))
     assert count(merged, "build") == dag.distinct_sums
@@ -37,7 +40,7 @@ def test_core_has_the_adders_of_its_structure(name, tmp_path):
     config = CASES[name]
     if config.arith == "float":
         pytest.skip("rounding adders are modules of their own, counted by test_structure.py")
-    netlist = read(emit(config).verilog, "core", tmp_path)
+    netlist = read(emitted(config).verilog, "core", tmp_path)
     half = config.half_table or config.kind == "multiplier"
     sums = len(sum_dag(config.book, config.builder_name, half).sums)
     assert count(netlist, "_build_") == config.tables * sums
@@ -56,7 +59,7 @@ def test_core_has_the_adders_of_its_structure(name, tmp_path):
 
 def test_one_adder_too_many_is_counted(tmp_path):
     config = CASES["lut_mu3_registers_d1"]
-    verilog = emit(config).verilog
+    verilog = emitted(config).verilog
     assert verilog.count("always @* sum_ppp = ") == 1
     more = verilog.replace("always @* sum_ppp = ", "assign sum_ppp = 10'h1 + ")
     before, after = (count(read(v, "core", tmp_path), "build") for v in (verilog, more))

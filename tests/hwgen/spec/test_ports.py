@@ -6,8 +6,8 @@ import pytest
 
 from hwgen.spec.config import check_identifier
 from hwgen.spec.ports import STREAMS, is_port, port_name
-from hwgen.verilog.emit import emit
 from tests.support.cases import CASES
+from tests.support.emitted import emitted
 
 
 def test_names_of_ports():
@@ -17,7 +17,7 @@ def test_names_of_ports():
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_port_of_a_core_is_recognised_and_no_core_can_be_called_so(name):
-    manifest = emit(CASES[name]).manifest
+    manifest = emitted(CASES[name]).manifest
     assert tuple(manifest["streams"]) == STREAMS
     names = [port["name"] for port in manifest["ports"]]
     assert len(names) == 2 + 3 * len(STREAMS)

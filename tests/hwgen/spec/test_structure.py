@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +15,8 @@ from hwgen.spec.config import CoreConfig
 from hwgen.spec.primitive import GENERATED, Family, Primitive
 from hwgen.spec.structure import SIZE_AXES, UNIT_KINDS, UNIT_SIZES, sized, structure
 from hwgen.spec.sums import BUILDERS
-from hwgen.verilog.emit import emit
 from tests.support import cases
+from tests.support.emitted import emitted
 from tests.support.netlist import read
 
 DRAWN = sorted(load_samples().of("train"), key=lambda sample: sample.cells)[:24]
@@ -32,14 +35,16 @@ REGISTERS = {
 }
 
 
-def netlist_of(config, folder, passes=("proc",)):
-    emitted = emit(config)
-    return read(emitted.verilog, emitted.name, folder, passes)
+@cache
+def netlist_of(config, passes=("proc",)):
+    core = emitted(config)
+    with tempfile.TemporaryDirectory() as folder:
+        return read(core.verilog, core.name, Path(folder), passes)
 
 
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
-def test_adders_by_width(config, tmp_path):
-    netlist = netlist_of(config, tmp_path)
+def test_adders_by_width(config):
+    netlist = netlist_of(config)
     found: Counter[int] = Counter()
     for (kind, width), number in netlist.cells(without=UNITS).items():
         if kind in ("$add", "$sub"):
@@ -55,7 +60,7 @@ def test_adders_by_width(config, tmp_path):
 def test_floating_point_units(config):
     """Adders, multipliers and conversions, as instances of their modules."""
     found: Counter[str] = Counter()
-    for module in emit(config).manifest["modules"]:
+    for module in emitted(config).manifest["modules"]:
         if re.match(r"fp_|(to|from)_fixed_", module["name"]) and not wires(module["name"]):
             found[module["name"]] += module["instances"]
     expected: Counter[str] = Counter()
@@ -82,9 +87,9 @@ def unit_name(config: CoreConfig, primitive: Primitive) -> str:
 
 
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
-def test_flip_flops_by_kind(config, tmp_path):
+def test_flip_flops_by_kind(config):
     passes = ("proc", "opt_expr", "opt_dff", "opt_clean")
-    netlist = netlist_of(config, tmp_path, passes)
+    netlist = netlist_of(config, passes)
     found: Counter[str] = Counter()
     for (kind, width), number in netlist.cells(without=f"{UNITS}|_fetch_").items():
         if kind in REGISTERS:
@@ -114,7 +119,7 @@ def test_flip_flops_of_tables_that_synthesis_merges(number, builder, table, tmp_
     config = CoreConfig(kind="lut", builder=builder, table=table, **fields, **number)
     spec = structure(config)
     passes = ("proc", "flatten", "opt", "simplemap", "opt_merge", "opt_clean")
-    netlist = read(emit(config).verilog, spec.build.module_name, tmp_path, passes)
+    netlist = read(emitted(config).verilog, spec.build.module_name, tmp_path, passes)
     found = sum(number for (kind, _), number in netlist.cells().items() if "_DFF" in kind)
     expected = sum(
         each * primitive.width
@@ -127,9 +132,9 @@ def test_flip_flops_of_tables_that_synthesis_merges(number, builder, table, tmp_
 
 
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
-def test_multiplexer_inputs(config, tmp_path):
+def test_multiplexer_inputs(config):
     """Selected words of fetch and accumulate, counted as cases of the emitted Verilog."""
-    netlist = netlist_of(config, tmp_path, ("proc", "opt_expr"))
+    netlist = netlist_of(config, ("proc", "opt_expr"))
     found: Counter[str] = Counter()
     for name, module in netlist.modules.items():
         for cell in module["cells"].values():
@@ -193,8 +198,8 @@ def test_a_size_left_out_would_show():
 def test_a_wrong_count_is_noticed(tmp_path):
     """The comparison above can fail: one adder more in the Verilog, and the widths differ."""
     config = next(iter(CASES.values()))
-    emitted = emit(config)
-    damaged = emitted.verilog.replace("~first;", "~(first + 1'h1);", 1)
-    assert damaged != emitted.verilog
-    before = netlist_of(config, tmp_path).cells()
-    assert read(damaged, emitted.name, tmp_path).cells() != before
+    core = emitted(config)
+    damaged = core.verilog.replace("~first;", "~(first + 1'h1);", 1)
+    assert damaged != core.verilog
+    before = netlist_of(config).cells()
+    assert read(damaged, core.name, tmp_path).cells() != before

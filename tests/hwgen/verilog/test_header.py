@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from hwgen.verilog.emit import emit
 from hwgen.verilog.header import NAMES
 from tests.support.cases import CASES
+from tests.support.emitted import emitted
 
 
 def header(name: str) -> str:
     """The comment at the top, in one line, and the rest."""
-    top, _ = emit(CASES[name]).verilog.split("\n\n", 1)
+    top, _ = emitted(CASES[name]).verilog.split("\n\n", 1)
     lines = top.splitlines()
     assert all(line.startswith("//") for line in lines)
     return re.sub(r"\s+", " ", " ".join(line.removeprefix("//") for line in lines))
@@ -21,7 +21,7 @@ def header(name: str) -> str:
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_has_every_field_where_the_manifest_has_it(name):
-    text, manifest = header(name), emit(CASES[name]).manifest
+    text, manifest = header(name), emitted(CASES[name]).manifest
     for role, found in manifest["streams"].items():
         ports = ", ".join(found[signal] for signal in ("payload", "valid", "ready"))
         assert f"Stream {role}, {found['direction']}: {ports}" in text
@@ -55,7 +55,7 @@ def test_the_order_of_beats():
 @pytest.mark.parametrize("name", CASES)
 def test_names_are_explained_where_they_occur_and_only_there(name):
     text = header(name)
-    body = emit(CASES[name]).verilog.split("\n\n", 1)[1]
+    body = emitted(CASES[name]).verilog.split("\n\n", 1)[1]
     for pattern, meaning in NAMES.items():
         assert (meaning in text) == bool(re.search(pattern, body)), pattern
 

@@ -12,10 +12,11 @@ import pytest
 
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.ports import STREAMS, SUMS
-from hwgen.verilog.emit import Emitted, emit
+from hwgen.verilog.emit import Emitted
 from sim.bench.harness import Core
 from sim.verilated.runner import Work
 from tests.support.cases import CASES
+from tests.support.emitted import emitted as emitted_once
 from tests.support.layers import random_work
 
 pytestmark = pytest.mark.skipif(
@@ -92,7 +93,7 @@ def simulate(emitted: Emitted, work: list[Work], folder: Path) -> list[int]:
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_icarus_computes_what_golden_says(name, tmp_path):
-    emitted = emit(CASES[name])
+    emitted = emitted_once(CASES[name])
     core = Core(emitted.manifest)
     work = random_work(CASES[name], np.random.default_rng(1))[:3]
     got = simulate(emitted, work, tmp_path)
@@ -111,7 +112,7 @@ def children_seconds() -> float:
 
 def test_a_table_of_364_entries_takes_milliseconds_a_cycle(tmp_path):
     """Hundreds, when every sum stood in a continuous assignment."""
-    emitted = emit(CoreConfig(kind="lut", mu=6, tables=2, ports=2))
+    emitted = emitted_once(CoreConfig(kind="lut", mu=6, tables=2, ports=2))
     rng = np.random.default_rng(0)
     weights = rng.integers(-1, 1, (8, 600), endpoint=True)
     work = [Work(rng.integers(-128, 128, (1, 600)), weights)]

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.rtl.base import Formats
 from hwgen.spec.config import CoreConfig
-from hwgen.verilog.emit import emit
 from hwgen.verilog.streams import Field, Stream, streams
+from tests.support.emitted import emitted
 
 
 def example(payload: object, formats: Formats | None = None) -> tuple[Stream, ...]:
@@ -75,7 +75,7 @@ def test_a_core_in_the_manifest():
     core = CoreConfig(
         kind="lut", act="bf16", arith="fixed", fixed_bits=24, mu=3, tables=2, ports=4, name="core"
     )
-    found = emit(core).manifest["streams"]
+    found = emitted(core).manifest["streams"]
     assert found["acts"] == {
         "direction": "input",
         "payload": "acts__payload",
@@ -108,5 +108,5 @@ def test_signs_of_weights():
         (CoreConfig(kind="multiplier", act="fp16", arith="float", tables=3, ports=2), False),
         (CoreConfig(kind="signflip", act="int5", tables=3, ports=2), False),
     ):
-        (keys,) = emit(core).manifest["streams"]["keys"]["layout"]
+        (keys,) = emitted(core).manifest["streams"]["keys"]["layout"]
         assert (keys["signed"], keys["shape"]) == (expected, [2, 3])

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from hwgen.spec.config import CoreConfig, Pipeline
-from hwgen.verilog.emit import emit
 from sim.bench.run import BenchError, run_benches
+from tests.support.emitted import emitted
 
 pytestmark = pytest.mark.verilator
 
@@ -306,7 +306,7 @@ FAULTS = {
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES)
 def test_core_keeps_to_its_protocol(config: CoreConfig, seed: int, tmp_path: Path) -> None:
-    core = emit(config)
+    core = emitted(config)
     passed = run_benches(core.verilog, core.manifest, tmp_path, seed=seed)
     assert passed[0].name == "random_register_contents"  # Nothing has run before it.
     assert len(passed) == BENCHES + (config.float_number is not None)
@@ -314,7 +314,7 @@ def test_core_keeps_to_its_protocol(config: CoreConfig, seed: int, tmp_path: Pat
 
 @pytest.mark.parametrize("seed", range(3, 7))
 def test_one_cycle_of_reset_is_enough(seed: int, tmp_path: Path) -> None:
-    core = emit(CASES["lut_mu4_registers_d5_deep"])
+    core = emitted(CASES["lut_mu4_registers_d5_deep"])
     run_benches(
         core.verilog, core.manifest, tmp_path, seed=seed, benches=["random_register_contents"]
     )
@@ -322,7 +322,7 @@ def test_one_cycle_of_reset_is_enough(seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_benches_notice_a_fault(fault: Fault, tmp_path: Path) -> None:
-    core = emit(CASES[fault.case])
+    core = emitted(CASES[fault.case])
     broken, places = re.subn(fault.pattern, fault.replacement, core.verilog)
     assert places == 1
     with pytest.raises(BenchError, match=fault.message):
@@ -330,12 +330,12 @@ def test_benches_notice_a_fault(fault: Fault, tmp_path: Path) -> None:
 
 
 def test_a_run_without_benches_fails(tmp_path: Path) -> None:
-    core = emit(CASES["lut_mu3_d3"])
+    core = emitted(CASES["lut_mu3_d3"])
     with pytest.raises(BenchError, match="seed 3: 0 benches ran"):
         run_benches(core.verilog, core.manifest, tmp_path, seed=3, benches=["no_such_bench"])
 
 
 def test_a_simulator_that_hangs_is_ended(tmp_path: Path) -> None:
-    core = emit(CASES["lut_mu3_d3"])
+    core = emitted(CASES["lut_mu3_d3"])
     with pytest.raises(BenchError, match=r"seed 3: no results \(limit 0.01 s\):\nTimeout"):
         run_benches(core.verilog, core.manifest, tmp_path, seed=3, limit_s=0.01)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.number import FLOATS, FloatFormat
 from hwgen.spec.primitive import TARGETS
-from hwgen.verilog.emit import emit
 from sim.golden import fixed as golden_fixed
 from sim.verilated import beats
 from sim.verilated.runner import CoreModel, Stalls, Work
 from sim.workload.stimulus import nearest_weights, random_weights
 from tests.support.cases import CASES
+from tests.support.emitted import emitted as emitted_once
 from tests.support.layers import expected
 
 EXACT = ("fp16", "fp8_e4m3", "fp8_e5m2")
@@ -152,7 +152,7 @@ def test_rounding_at_every_magnitude(config):
     acts[:, 3] = codes
     weights = np.array([[1, 1, 1, 0], [1, -1, 1, 0], [1, 1, -1, 0], [1, 0, 0, -1], [1, 1, 0, 1]])
     weights = nearest_weights(config, np.concatenate([weights, -weights]))
-    emitted = emit(config)
+    emitted = emitted_once(config)
     work = layer(config, acts, weights)
     (got,) = CoreModel(emitted.verilog, emitted.manifest).run([work]).outputs
     np.testing.assert_array_equal(got, expected(config, work))
@@ -177,7 +177,7 @@ def test_infinities_and_nan_spoil_their_token_only(config, stalls):
     spoilt = rng.choice(40, 15, replace=False)
     acts[spoilt, rng.integers(0, 29, 15)] = rng.choice(specials, 15)
     acts[spoilt[0], 5] = specials[0]
-    emitted = emit(config)
+    emitted = emitted_once(config)
     work = layer(config, acts, weights)
     result = CoreModel(emitted.verilog, emitted.manifest).run([work], stalls, seed=3)
     (got,), (errors,) = result.outputs, result.errors
@@ -201,7 +201,7 @@ def test_an_activation_above_its_token_raises_the_error_flag(config, stalls):
     low = exponents > 1
     exponents[low & (np.arange(30) % 3 == 0)] -= 1
     too_low = low & (np.arange(30) % 3 == 0)
-    emitted = emit(config)
+    emitted = emitted_once(config)
     work = Work(acts, weights, exponents)
     result = CoreModel(emitted.verilog, emitted.manifest).run([work], stalls, seed=3)
     np.testing.assert_array_equal(result.outputs[0], expected(config, work))
@@ -212,7 +212,7 @@ def test_an_activation_above_its_token_raises_the_error_flag(config, stalls):
 @pytest.mark.verilator
 @pytest.mark.parametrize("config", ALIGNED.values(), ids=ALIGNED)
 def test_beats_of_a_token_that_differ_in_exponent_raise_the_error_flag(config):
-    emitted = emit(config)
+    emitted = emitted_once(config)
     model = CoreModel(emitted.verilog, emitted.manifest)
     weights = nearest_weights(config, np.ones((3, 40), np.int8))
     work = Work(np.ones((4, 40), np.uint16), weights, np.full(4, 5))

@@ -13,10 +13,10 @@ import pytest
 
 from hwgen.spec.config import CoreConfig, Pipeline
 from hwgen.spec.structure import structure
-from hwgen.verilog.emit import emit
 from sim.verilated.model import ModelError, library
 from sim.verilated.runner import CoreModel, Stalls, Work
 from tests.support.cases import CASES
+from tests.support.emitted import emitted as emitted_once
 from tests.support.layers import expected, random_work, runs
 
 pytestmark = pytest.mark.verilator
@@ -35,7 +35,7 @@ RATES = [Fraction(*rate) for rate in ((2, 3), (1, 1), (7, 6), (5, 3), (19, 7), (
 
 
 def compiled(config: CoreConfig) -> CoreModel:
-    emitted = emit(config)
+    emitted = emitted_once(config)
     return CoreModel(emitted.verilog, emitted.manifest)
 
 
@@ -214,7 +214,7 @@ def test_refuses_what_hardware_cannot_be_given(acts, weights, message):
 
 
 def test_a_stuck_core_is_reported():
-    emitted = emit(CASES["lut_mu2_wires_d1"])
+    emitted = emitted_once(CASES["lut_mu2_wires_d1"])
     stuck = emitted.verilog.replace("running <= command_valid", "running <= 1'h0", 1)
     assert stuck != emitted.verilog
     with pytest.raises(ModelError, match="stuck: 0 of 2 result beats came"):
@@ -222,14 +222,14 @@ def test_a_stuck_core_is_reported():
 
 
 def test_a_core_that_never_stops_is_reported():
-    emitted = emit(CASES["lut_mu2_wires_d1"])
+    emitted = emitted_once(CASES["lut_mu2_wires_d1"])
     endless = emitted.verilog.replace("assign step = sums_ready |", "assign step =", 1)
     assert endless != emitted.verilog
     with pytest.raises(ModelError, match="64 result beats too many"):
         CoreModel(endless, emitted.manifest).run([Work(np.ones((1, 3), int), np.ones((3, 3), int))])
 
 
-SMALLEST = emit(CASES["lut_smallest"])
+SMALLEST = emitted_once(CASES["lut_smallest"])
 
 
 def test_verilog_that_does_not_compile_is_reported_with_what_the_tool_said():
@@ -254,7 +254,7 @@ def test_two_processes_may_build_the_same_model(tmp_path):
 
 
 def test_what_a_killed_build_left_is_removed_by_the_next(own_cache):
-    emitted = emit(CASES["lut_smallest"])
+    emitted = emitted_once(CASES["lut_smallest"])
     built = library(emitted.verilog, emitted.manifest)
     left = built.parent / f"{built.stem}.left"
     left.mkdir()

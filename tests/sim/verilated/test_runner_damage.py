@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.number import FLOATS, FloatFormat
 from hwgen.spec.structure import structure
-from hwgen.verilog.emit import emit
 from sim.golden.fixed import token_exponents
 from sim.verilated.beats import pack_fields, unpack_fields
 from sim.verilated.model import ModelError
 from sim.verilated.runner import CoreModel, Packed, Stalls, Work
 from tests.support.cases import CASES
 from tests.support.damages import ALIGNED, DAMAGES, SOUND, WAITING, WIDE
+from tests.support.emitted import emitted
 from tests.support.layers import expected, random_work, runs
 
 pytestmark = pytest.mark.verilator
@@ -46,7 +46,7 @@ def noticed(name: str, verilog: str) -> str | None:
     a sound user would not send: signs of zero groups, which shall not matter, and tokens whose
     exponents differ, which are flagged.
     """
-    config, manifest = CASES[name], emit(CASES[name]).manifest
+    config, manifest = CASES[name], emitted(CASES[name]).manifest
     model = CoreModel(verilog, manifest)  # Damage that does not compile proves nothing.
     work = random_work(config, np.random.default_rng(1))
     if config.float_number is not None:
@@ -150,11 +150,11 @@ SOUND += [ALIGNED, WAITING, WIDE]
 
 @pytest.mark.parametrize("name", SOUND)
 def test_nothing_is_noticed_without_damage(name):
-    assert noticed(name, emit(CASES[name]).verilog) is None
+    assert noticed(name, emitted(CASES[name]).verilog) is None
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damage_is_noticed(damage):
-    verilog = emit(CASES[damage.case]).verilog
+    verilog = emitted(CASES[damage.case]).verilog
     assert len(re.findall(re.escape(damage.old), verilog)) == 1
     assert noticed(damage.case, verilog.replace(damage.old, damage.new)) == damage.sign

@@ -11,13 +11,13 @@ import pytest
 
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.system import System
-from hwgen.verilog.emit import emit
 from sim.checkpoints import Scales
 from sim.golden import fixed as golden_fixed
 from sim.golden import integers as golden
 from sim.verilated.runner import CoreModel
 from sim.workload.layers import LayerShape, Linear, Plan, run_golden, run_rtl
 from tests.support.cases import CASES
+from tests.support.emitted import emitted as emitted_once
 from tests.support.layers import random_work
 
 PAIRS = 30
@@ -51,7 +51,7 @@ def random_pair(kind: str, number: int) -> tuple[Plan, np.ndarray, Linear]:
 @pytest.mark.parametrize("kind", BY_KIND)
 def test_golden_cycle_model_and_hardware_agree(kind, number):
     plan, acts, linear = random_pair(kind, number)
-    emitted = emit(plan.system.core)
+    emitted = emitted_once(plan.system.core)
     result = run_rtl(CoreModel(emitted.verilog, emitted.manifest), plan, acts, linear, seed=number)
     expected = run_golden(plan, acts, linear)
     for parts, wanted, got in zip(plan.parts, expected, result.products, strict=True):
