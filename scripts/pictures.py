@@ -51,7 +51,7 @@ class Pictures:
         return {
             "pareto.png": self._points,
             "report.png": lambda: [self._points(), self._table("front.parquet"), _page()],
-            "cycles.png": lambda: run_json(*SIMULATE),
+            "cycles.png": _bars,
             "validation.png": lambda: run_json("validate"),
         }
 
@@ -72,6 +72,12 @@ class Pictures:
             "validation.png": lambda: run("validate", "--figure", path),
         }
         drawers[name]()
+
+
+def _bars() -> dict[str, Any]:
+    """What `hwgen simulate --figure` draws, of all that it says."""
+    said = run_json(*SIMULATE)
+    return {name: said[name] for name in ("model", "core", "cores", "prefill", "decode")}
 
 
 def _page() -> list[str]:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
-from sim.checkpoints import MODEL_FILE, pack_rows
+from sim.checkpoints import MODEL_FILE, open_checkpoint, pack_rows
 from sim.nets.network import TEST_FILE, Network, accuracy, golden_matmul, read_test_set
 from sim.nets.packaged import CHECKPOINTS
 from sim.nets.quantise import activations_absmax, weights_absmean
@@ -212,7 +212,7 @@ def main() -> None:
     write(FOLDER, train(images[training], labels[training]))
     save_file({"images": images[test], "labels": labels[test]}, FOLDER / TEST_FILE)
     test_images, test_labels = read_test_set(FOLDER)
-    logits = Network.load(FOLDER).infer(test_images, golden_matmul)
+    logits = Network.load(open_checkpoint(FOLDER)).infer(test_images, golden_matmul)
     print(f"test accuracy {accuracy(logits, test_labels):.4f}", file=sys.stderr)
     print(FOLDER / MODEL_FILE)
 

@@ -35,7 +35,7 @@ from torch_model import Sizes, TinyLM
 
 from sim.checkpoints import MODEL_FILE, pack_rows
 from sim.nets.quantise import weights_absmean
-from sim.nets.vocabulary import VOCABULARY_FILE
+from sim.nets.vocabulary import TOKENISER_FILE, character_tokenizer
 
 FOLDER = Path(__file__).parent
 STATES = FOLDER.parents[1] / "build" / "tinylm"
@@ -254,7 +254,8 @@ def main() -> None:
     held_out = bits_per_character(model, encode(corpus.held_out, corpus.characters))
     if name == "ternary":
         write_json(FOLDER / "config.json", hugging_face_config(model.sizes))
-        write_json(FOLDER / VOCABULARY_FILE, {"characters": corpus.characters})
+        tokenizer = character_tokenizer(corpus.characters)
+        write_atomically(FOLDER / TOKENISER_FILE, lambda part: tokenizer.save(str(part)))
         write_atomically(
             FOLDER / "heldout.txt", lambda part: part.write_text(corpus.excerpt, newline="\n")
         )

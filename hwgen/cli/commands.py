@@ -222,13 +222,23 @@ def inspect(
             "(AutoBitLinear) or divide (BitLinear)"
         ),
     ] = None,
+    quantise: Annotated[
+        str | None,
+        typer.Option(help="make master weights ternary: absmean, as BitNet's online mode"),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="go on with what there is of an incomplete model")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read and check a checkpoint: shape, format, scale and zeros of every ternary tensor."""
+    """Read and check a checkpoint: shape, format, scale and zeros of every ternary matrix.
+
+    A model that lacks one of its matrices, or has one that is not ternary, is refused.
+    """
     from hwgen.flow.inspect import inspect as run
 
     with counted("reading tensors") as progress:
-        result = run(checkpoint, i2s_layout, scale, progress)
+        result = run(checkpoint, i2s_layout, scale, quantise, partial, progress)
     show(result, as_json)
     for warning in result.warnings:
         messages.print(f"hwgen: warning: {warning}", soft_wrap=True)

@@ -31,15 +31,15 @@ def simulate(
     ] = "random",
     i2s_layout: Annotated[str | None, typer.Option(help="as of hwgen inspect")] = None,
     scale: Annotated[str | None, typer.Option(help="as of hwgen inspect")] = None,
+    quantise: Annotated[str | None, typer.Option(help="as of hwgen inspect")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="as of hwgen inspect")] = False,
     figure: Annotated[
         Path | None, typer.Option(help="draw where the cycles go: .png or .svg")
     ] = None,
     rtl: Annotated[
         bool, typer.Option("--rtl", help="on the generated Verilog, against golden, bit for bit")
     ] = False,
-    prompt: Annotated[
-        str | None, typer.Option(help="text that a language model of characters continues")
-    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="text that a language model continues")] = None,
     tokens: Annotated[int, typer.Option(help="how many, with --prompt")] = 64,
     temperature: Annotated[
         float, typer.Option(help="of the draw of each token, with --prompt; 0: the likeliest")
@@ -52,8 +52,8 @@ def simulate(
     """Run a model's ternary layers on a core: cycles, tokens/s, energy, and what limits them.
 
     With --rtl one step of decode runs on the Verilated core, weights of a checkpoint or random ones
-    in the shapes of the zoo's. With --prompt a checkpoint that has characters.json writes text,
-    with --rtl every linear layer on the Verilated core.
+    in the shapes of the zoo's. With --prompt a checkpoint that has a tokeniser writes text, with
+    --rtl every linear layer on the Verilated core.
     """
     from hwgen.flow.simulate.closed import Simulation, draw
     from hwgen.flow.simulate.run import simulate as run
@@ -73,6 +73,8 @@ def simulate(
             activity=activity,
             i2s_layout=i2s_layout,
             scale=scale,
+            quantise=quantise,
+            partial=partial,
             rtl=rtl,
             prompt=prompt,
             tokens=tokens,

@@ -21,6 +21,8 @@ from sim.checkpoints import (
     Checkpoint,
     CheckpointError,
     I2sLayout,
+    Quantise,
+    Reading,
     ScaleConvention,
     open_checkpoint,
 )
@@ -35,6 +37,21 @@ from sim.workload.zoo import Model, find_model, unknown_model
 _Choice = TypeVar("_Choice", bound=str)
 
 
+def reading(
+    i2s_layout: str | None = None,
+    scale: str | None = None,
+    quantise: str | None = None,
+    partial: bool = False,
+) -> Reading:
+    """How to read a checkpoint whose files do not say it; ConfigError for an illegal option."""
+    return Reading(
+        _legal("--i2s-layout", i2s_layout, get_args(I2sLayout)),
+        _legal("--scale", scale, get_args(ScaleConvention)),
+        _legal("--quantise", quantise, get_args(Quantise)),
+        partial,
+    )
+
+
 @dataclass(frozen=True)
 class ModelSource:
     """A model that a user named.
@@ -42,29 +59,31 @@ class ModelSource:
     It is one of the zoo, of which only shapes are known, or a checkpoint: its path, or the name of
     a packaged one.
 
-    i2s_layout, scale: how to read a checkpoint whose files do not say it; refused for the zoo.
+    how: to read a checkpoint; no option of it is legal for the zoo.
     """
 
     name: str
     zoo: Model | None
-    i2s_layout: I2sLayout | None = None
-    scale: ScaleConvention | None = None
+    how: Reading
 
     @classmethod
-    def find(
-        cls, model: str | Path, i2s_layout: str | None = None, scale: str | None = None
-    ) -> ModelSource:
+    def find(cls, model: str | Path, how: Reading | None = None) -> ModelSource:
         """The model of that name or path; ConfigError for an unknown one or an illegal option."""
-        name, zoo = str(model), find_model(str(model))
-        layout = _legal("--i2s-layout", i2s_layout, get_args(I2sLayout))
-        convention = _legal("--scale", scale, get_args(ScaleConvention))
+        how, name = how or Reading(), str(model)
+        path = checkpoint_path(name)
+        zoo = None if path.exists() else find_model(name)
         if zoo is not None:
-            for option, value in (("--i2s-layout", layout), ("--scale", convention)):
+            for option, value in (
+                ("--i2s-layout", how.i2s_layout),
+                ("--scale", how.scale),
+                ("--quantise", how.quantise),
+                ("--partial", how.partial or None),
+            ):
                 if value is not None:
                     raise ConfigError(f"{option}: is of checkpoints, not of {name}; leave it out")
-        elif not checkpoint_path(name).exists():
+        elif not path.exists():
             raise ConfigError(unknown_model(name))
-        return cls(name, zoo, layout, convention)
+        return cls(name, zoo, how)
 
     @property
     def path(self) -> Path:
@@ -79,7 +98,7 @@ class ModelSource:
     def checkpoint(self) -> Checkpoint:
         """The checkpoint, its weights unread."""
         with _explained():
-            return open_checkpoint(self.path, self.i2s_layout, self.scale)
+            return open_checkpoint(self.path, self.how)
 
     def workload(self) -> Workload:
         """The shapes of the ternary layers that a token passes."""
@@ -103,12 +122,12 @@ class ModelSource:
     def decoder(self) -> Decoder:
         """A language model, read whole."""
         with _explained():
-            return Decoder.load(self.path)
+            return Decoder.load(self.checkpoint())
 
     def network(self) -> tuple[Network, NDArray[np.uint8], NDArray[np.uint8]]:
         """A chain of ternary layers, its test images (T, N) and their labels (T,)."""
         with _explained():
-            return Network.load(self.path), *read_test_set(self.path)
+            return Network.load(self.checkpoint()), *read_test_set(self.path)
 
 
 @contextmanager

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hwgen.base.errors import ConfigError
 from hwgen.base.record import Record
-from hwgen.flow.checkpoint import ModelSource
+from hwgen.flow.checkpoint import ModelSource, reading
 from sim.checkpoints import (
     CheckpointError,
+    LeftOut,
     TensorReport,
     examine,
 )
@@ -22,11 +23,16 @@ Count = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Inspection(Record):
-    """What a checkpoint holds. others: tensors that are not ternary, by type."""
+    """What a checkpoint holds.
+
+    left_out: matrices that are not counted as linear layers, each with the reason.
+    others: tensors of no ternary linear layer, by type.
+    """
 
     drawn_in = "inspect"
     path: Path
     reports: tuple[TensorReport, ...]
+    left_out: tuple[LeftOut, ...]
     others: Counter[str]
     warnings: tuple[str, ...]
 
@@ -59,6 +65,7 @@ class Inspection(Record):
             ],
             "weights": self.weights,
             "zero_fraction": self.zeros / self.weights,
+            "left_out": [asdict(matrix) for matrix in self.left_out],
             "others": dict(self.others),
             "warnings": list(self.warnings),
         }
@@ -68,11 +75,19 @@ def inspect(
     model: str | Path,
     i2s_layout: str | None = None,
     scale: str | None = None,
+    quantise: str | None = None,
+    partial: bool = False,
     progress: Count = lambda done, total: None,
 ) -> Inspection:
-    """Read a checkpoint whole, some rows at a time; ConfigError for what is wrong with it."""
-    source = ModelSource.find(model, i2s_layout, scale)
-    path, layout, checkpoint = source.path, source.i2s_layout, source.checkpoint()
+    """Read a checkpoint whole, some rows at a time; ConfigError for what is wrong with it.
+
+    i2s_layout: "x86", "arm" or "interleaved", for I2_S tensors, whose file does not record it.
+    scale: "multiply" or "divide", how scales apply where no file says it.
+    quantise: "absmean" makes master weights ternary.
+    partial: go on with what there is of an incomplete model.
+    """
+    source = ModelSource.find(model, reading(i2s_layout, scale, quantise, partial))
+    path, layout, checkpoint = source.path, source.how.i2s_layout, source.checkpoint()
     try:
         reports: list[TensorReport] = []
         for tensor in checkpoint.tensors:
@@ -92,4 +107,10 @@ def inspect(
             f"{path}: the weights do not tell whether I2_S layout {layout!r} is right"
             + (f" (scores: {fit.text()})" if fit is not None else "")
         )
-    return Inspection(path, tuple(reports), checkpoint.others, tuple(warnings))
+    warnings += [
+        f"{report.tensor.file}: {report.tensor.stored}: all of its weights are 0; is it as it was "
+        "released?"
+        for report in reports
+        if report.zeros == report.weights
+    ]
+    return Inspection(path, tuple(reports), checkpoint.left_out, checkpoint.others, tuple(warnings))

@@ -176,6 +176,12 @@ def _verify_model(
     config: CoreConfig, folder: str | Path, seed: int, stall: int, progress: Progress
 ) -> Verification:
     network, images, labels = ModelSource.find(folder).network()
+    for part in network.layers:
+        if part.segments > 1:
+            raise ConfigError(
+                f"--model {folder}: {part.name} should have scales for whole rows, not for "
+                f"{part.segments} groups along each; use simulate"
+            )
     wanted = network.layers[0].in_features
     if not len(images) or images.shape[1] != wanted:
         raise ConfigError(
@@ -198,7 +204,7 @@ def _verify_model(
         if floats is not None and config.kind == "multiplier":
             weights = golden_fixed.encode(weights, floats)
         try:
-            return verifier.run(layer.name, acts, weights)
+            return verifier.run(layer.name, acts, weights)[None]
         except GroupError as error:
             raise ConfigError(f"--model {folder}: {error.within(layer.name, 0, 0)}") from None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from hwgen.base.record import draws
 from hwgen.flow.inspect import Inspection
-from sim.checkpoints import Scales
+from sim.checkpoints import LeftOut, Scales
 
 
 @draws(Inspection)
@@ -33,9 +33,21 @@ def inspect_tables(result: Inspection) -> Iterator[Table | str]:
     count = f"{len(result.reports):,} tensors"
     table.add_row(count, "", f"{result.weights:,} weights", "", zeros, style="bold")
     yield table
+    yield from left_out_lines(result.left_out)
     if result.others:
         others = ", ".join(f"{count} {name}" for name, count in result.others.most_common())
-        yield f"Tensors that are not ternary: {others}."
+        yield f"Tensors of no ternary linear layer: {others}."
+
+
+def left_out_lines(left_out: Sequence[LeftOut]) -> Iterator[str]:
+    """Matrices that are not counted, by reason; at most four names each."""
+    by_reason: dict[str, list[str]] = {}
+    for matrix in left_out:
+        type_name = "" if matrix.type is None else f" ({matrix.type})"
+        by_reason.setdefault(matrix.reason, []).append(matrix.name + type_name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        yield f"Not counted, {reason}: {', '.join(names[:4])}{more}."
 
 
 def _scale_text(scales: Scales) -> str:

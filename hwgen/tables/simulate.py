@@ -10,6 +10,7 @@ from hwgen.base.record import draws
 from hwgen.flow.simulate.closed import OMITTED, Energy, Phase, Simulation, limit
 from hwgen.flow.simulate.step import RtlStep
 from hwgen.flow.simulate.text import TextRun
+from hwgen.tables.inspect import left_out_lines
 
 
 @draws(Simulation)
@@ -27,6 +28,7 @@ def simulate_tables(result: Simulation) -> Iterator[Table | str]:
         yield f"No energy: {result.energy_note}."
     if result.system.core.book.demand is not None:
         yield f"{result.system.core.book.demand} No weights were checked."
+    yield from left_out_lines(result.workload.left_out)
     yield f"Left out: {OMITTED}."
 
 

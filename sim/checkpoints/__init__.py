@@ -5,6 +5,7 @@ Files are mapped into memory and unpacked some rows at a time; nothing is ever u
 
 from sim.checkpoints.base import (
     CheckpointError,
+    NotTernaryError,
     ScaleConvention,
     Scales,
     TensorReport,
@@ -14,25 +15,27 @@ from sim.checkpoints.base import (
 )
 from sim.checkpoints.config import CheckpointConfig, read_config
 from sim.checkpoints.gguf.i2s import LAYOUTS, I2sLayout
-from sim.checkpoints.opening import Checkpoint, open_checkpoint
-from sim.checkpoints.packed import (
-    PackedTensor,
-    TernaryLayer,
-    list_layers,
-    pack_rows,
-    read_layer,
-    unpack_rows,
-)
+from sim.checkpoints.layer import TernaryLayer, read_layer
+from sim.checkpoints.master import QUANTISERS, Quantise
+from sim.checkpoints.matrices import LeftOut, Matrix
+from sim.checkpoints.opening import Checkpoint, Reading, open_checkpoint
+from sim.checkpoints.packed import PackedTensor, pack_rows, unpack_rows
 from sim.checkpoints.storage import MODEL_FILE, read_tensor
 
 __all__ = [
     "LAYOUTS",
     "MODEL_FILE",
+    "QUANTISERS",
     "Checkpoint",
     "CheckpointConfig",
     "CheckpointError",
     "I2sLayout",
+    "LeftOut",
+    "Matrix",
+    "NotTernaryError",
     "PackedTensor",
+    "Quantise",
+    "Reading",
     "ScaleConvention",
     "Scales",
     "TensorReport",
@@ -40,7 +43,6 @@ __all__ = [
     "TernaryTensor",
     "examine",
     "first_strange",
-    "list_layers",
     "open_checkpoint",
     "pack_rows",
     "read_config",

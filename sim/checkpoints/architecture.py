@@ -1,24 +1,20 @@
-"""The linear layers of a decoder of the LLaMA family: which there are, and their shapes."""
+"""Sizes of a decoder, and the matrices that follow from them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
-from sim.checkpoints.base import CheckpointError, TernaryTensor
+from sim.checkpoints.families import ROLES, Family
 
-ROLES = ("q", "k", "v", "o", "gate", "up", "down")
-_NAMES = {f"{role}_proj": role for role in ROLES} | {
-    "attn_q": "q",
-    "attn_k": "k",
-    "attn_v": "v",
-    "attn_output": "o",
-    "ffn_gate": "gate",
-    "ffn_up": "up",
-    "ffn_down": "down",
-}
-_PLACE = re.compile(r"(?:.*\.)?(?:layers|blk)\.([0-9]{1,9})\.(?:.*\.)?([a-z_]+)")
+MAX_LAYERS = 10_000
+"""Decoder layers; more are a damaged file."""
+Place = tuple[int, str]
+"""Decoder layer and role."""
+Shape = tuple[int, int]
+"""out_features and in_features."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +24,7 @@ class Architecture:
     hidden, ffn: width of the residual stream and of the feed-forward network.
     heads, kv_heads, head_dim: of queries, of keys and values, and the width of each.
     layers: decoder layers, each with one matrix of every role.
+    roles: of the linear layers, in order of evaluation.
     """
 
     hidden: int
@@ -36,53 +33,77 @@ class Architecture:
     kv_heads: int
     head_dim: int
     layers: int
+    roles: tuple[str, ...] = ROLES
 
-    def shapes(self) -> dict[str, tuple[int, int]]:
+    def shapes(self) -> dict[str, Shape]:
         """(out_features, in_features) of every role, in order of evaluation."""
         queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        return {
+        shapes = {
             "q": (queries, self.hidden),
             "k": (keys, self.hidden),
             "v": (keys, self.hidden),
+            "qkv": (queries + 2 * keys, self.hidden),
             "o": (self.hidden, queries),
             "gate": (self.ffn, self.hidden),
             "up": (self.ffn, self.hidden),
             "down": (self.hidden, self.ffn),
         }
-
-    def check(self, tensors: Iterable[TernaryTensor], source: str) -> None:
-        """CheckpointError for a projection whose shape or layer is not of this architecture.
-
-        Tensors with other names are left alone: the sizes say nothing about them.
-        source: where the sizes come from, for the message.
-        """
-        shapes = self.shapes()
-        for tensor in tensors:
-            place = layer_and_role(tensor.name)
-            if place is None:
-                continue
-            layer, role = place
-            where = f"{tensor.file}: {tensor.stored}, byte {tensor.offset}"
-            if layer >= self.layers:
-                raise CheckpointError(
-                    f"{where}: should be in one of the {self.layers} layers that {source} gives, "
-                    f"not in layer {layer}; the two do not belong together"
-                )
-            found = (tensor.out_features, tensor.in_features)
-            if found != shapes[role]:
-                raise CheckpointError(
-                    f"{where}: should have shape {list(shapes[role])} (out, in) by {source}, "
-                    f"not {list(found)}; the two do not belong together"
-                )
+        return {role: shapes[role] for role in self.roles}
 
 
-def layer_and_role(name: str) -> tuple[int, str] | None:
-    """The decoder layer and role of a matrix by its name; None for other names.
+@dataclass(frozen=True)
+class Wanted:
+    """The matrices that a decoder has, by what its files say of it.
 
-    >>> layer_and_role("model.layers.3.self_attn.o_proj"), layer_and_role("blk.0.ffn_down")
-    ((3, 'o'), (0, 'down'))
+    file, source: what gives the sizes, and how a message calls it.
+    layers: sizes of each decoder layer, with ``layers`` 1; they may differ.
     """
-    place = _PLACE.fullmatch(name)
-    if place is None or place[2] not in _NAMES:
-        return None
-    return int(place[1]), _NAMES[place[2]]
+
+    file: Path
+    source: str
+    family: Family
+    layers: tuple[Architecture, ...]
+
+    @cached_property
+    def shapes(self) -> dict[Place, Shape]:
+        """Shape of every matrix, in order of evaluation."""
+        return {
+            (index, role): shape
+            for index, sizes in enumerate(self.layers)
+            for role, shape in sizes.shapes().items()
+        }
+
+    @property
+    def uniform(self) -> Architecture | None:
+        """The sizes of all decoder layers; None where they differ."""
+        first = self.layers[0]
+        if any(sizes != first for sizes in self.layers):
+            return None
+        return replace(first, layers=len(self.layers))
+
+
+def decoder_layers(
+    family: Family, hidden: int, layers: int, of_layer: Callable[[str, int], int | None]
+) -> tuple[Architecture, ...]:
+    """Sizes of each decoder layer.
+
+    of_layer: (ffn, heads, kv_heads or head_dim; layer) -> the size, None where none is given. Keys
+        then have as many heads as queries, and heads share ``hidden``, as LLaMA's have.
+    """
+    found = []
+    for layer in range(layers):
+        ffn, heads = of_layer("ffn", layer), of_layer("heads", layer)
+        assert ffn is not None
+        assert heads is not None
+        found.append(
+            Architecture(
+                hidden=hidden,
+                ffn=ffn,
+                heads=heads,
+                kv_heads=of_layer("kv_heads", layer) or heads,
+                head_dim=of_layer("head_dim", layer) or max(1, hidden // heads),
+                layers=1,
+                roles=family.roles,
+            )
+        )
+    return tuple(found)

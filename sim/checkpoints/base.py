@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ScaleConvention = Literal["multiply", "divide"]
+ScalePlaces = Callable[[int, int], tuple[str, int]]
+"""(row, column) of a scale -> the tensor and the byte of the file where it is."""
 ILLEGAL = 2
 """What an illegal code unpacks to: of 2-bit codes the 3, less 1."""
 BLOCK_WEIGHTS = 1 << 22
@@ -22,6 +24,14 @@ BLOCK_WEIGHTS = 1 << 22
 
 class CheckpointError(Exception):
     """A checkpoint that cannot be read: one line with the file, the place and the remedy."""
+
+
+class NotTernaryError(CheckpointError):
+    """A matrix whose values or type are not ternary. reason: why, without its place."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +47,20 @@ class Scales:
 
     @property
     def lowest(self) -> float:
-        """The least scale that applies to any weight."""
-        return float(self.values[self.values > 0].min())
+        """The least scale that applies to any weight; 0 where all weights are 0."""
+        return float(self.values[self.values > 0].min(initial=self.highest))
 
     @property
     def highest(self) -> float:
         """The greatest scale."""
         return float(self.values.max())
+
+    def of_rows(self, first: int, count: int, rows: int) -> Scales:
+        """The scales of some rows of the matrix's ``rows``."""
+        if len(self.values) == 1:
+            return self
+        each = np.repeat(self.values, rows // len(self.values), axis=0)
+        return Scales(each[first : first + count], self.convention)
 
     def coarsest(self) -> Scales:
         """The same scales in the fewest bands of rows and columns; a 0 takes its band's value."""
@@ -81,7 +98,7 @@ class TernaryTensor(ABC):
 
     @property
     def name(self) -> str:
-        """Scales of the layer."""
+        """Name of the layer."""
         return self.stored.removesuffix(".weight")
 
     @property
@@ -129,17 +146,68 @@ class TernaryTensor(ABC):
         for block in self.rows():
             weights[first : first + len(block)] = block
             first += len(block)
-        self.check_zeros(weights.size - int(np.count_nonzero(weights)))
         weights.setflags(write=False)
         return weights
 
-    def check_zeros(self, zeros: int) -> None:
-        """CheckpointError if all weights are 0."""
-        if zeros == self.out_features * self.in_features:
-            raise CheckpointError(
-                f"{self.file}: {self.stored}, byte {self.offset}: should have weights other than "
-                f"0, not {zeros} zeros; check how the checkpoint was packed"
-            )
+    def part(self, name: str, first: int, count: int) -> TernaryTensor:
+        """Some rows as a matrix of that name: one of several that are stored as one."""
+        return RowPart(self.file, name, self.offset, count, self.in_features, self, first)
+
+    def check_scales(
+        self, values: NDArray[np.float64], convention: ScaleConvention, places: ScalePlaces
+    ) -> Scales:
+        """The scales (R, C); CheckpointError for one that cannot be applied.
+
+        Where all weights are 0, encoders write 0.
+        """
+        rows, columns = self.out_features // len(values), self.in_features // values.shape[1]
+        smallest = np.finfo(np.float64).tiny
+        with np.errstate(invalid="ignore"):
+            doubtful = np.argwhere(~((values >= smallest) & (values < math.inf)))
+        for row, column in doubtful.tolist():
+            value = float(values[row, column])
+            if value == 0 and not self._band(row * rows, rows, column * columns, columns).any():
+                continue
+            if fault := scale_fault(value, convention):
+                name, offset = places(row, column)
+                raise CheckpointError(
+                    f"{self.file}: {name}, byte {offset}: scale {fault}; "
+                    "check how the checkpoint was made"
+                )
+        return Scales(values, convention)
+
+    def _band(self, first: int, rows: int, column: int, columns: int) -> NDArray[np.int8]:
+        """The weights that one scale belongs to."""
+        start, stop = first // 4 * 4, min(-(-(first + rows) // 4) * 4, self.out_features)
+        block = self._unpack(start, stop)
+        return block[first - start : first - start + rows, column : column + columns]
+
+
+@dataclass(frozen=True)
+class RowPart(TernaryTensor):
+    """Some rows of a matrix, from ``first`` on."""
+
+    whole: TernaryTensor
+    first: int
+
+    @property
+    def format(self) -> str:
+        return self.whole.format
+
+    def scales(self) -> Scales:
+        return self.whole.scales().of_rows(self.first, self.out_features, self.whole.out_features)
+
+    def _unpack(self, first: int, last: int) -> NDArray[np.int8]:
+        start, stop = self.first + first, self.first + last
+        begin = start // 4 * 4
+        block = self.whole._unpack(begin, min(-(-stop // 4) * 4, self.whole.out_features))
+        return block[start - begin : stop - begin]
+
+    def _byte(self, row: int, column: int) -> int:
+        return self.whole._byte(self.first + row, column)
+
+    def _illegal(self, row: int, column: int) -> str:
+        return self.whole._illegal(self.first + row, column)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +225,7 @@ class TensorReport:
 
     @property
     def zero_fraction(self) -> float:
-        """Share of the weights that are 0; below 1."""
+        """Share of the weights that are 0."""
         return self.zeros / self.weights
 
 
@@ -165,7 +233,6 @@ def examine(tensor: TernaryTensor) -> TensorReport:
     """Read a matrix whole, some rows at a time; CheckpointError if anything in it is illegal."""
     scales = tensor.scales()
     zeros = sum(block.size - int(np.count_nonzero(block)) for block in tensor.rows())
-    tensor.check_zeros(zeros)
     return TensorReport(tensor, scales, zeros)
 
 

@@ -1,19 +1,20 @@
-"""config.json of a checkpoint folder: how weights are packed, how scales apply, which shapes."""
+"""config.json of a checkpoint folder: how weights are packed, how scales apply, which matrices."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from sim.checkpoints.architecture import Architecture
-from sim.checkpoints.base import CheckpointError, ScaleConvention, brief, listed, missing_file
+from sim.checkpoints.architecture import Wanted
+from sim.checkpoints.base import CheckpointError, ScaleConvention, brief
+from sim.checkpoints.config_sizes import wanted_matrices
+from sim.checkpoints.json_values import optional_value, read_object, required_value, size_value
 
 CONFIG_FILE = "config.json"
 SCALE_CONVENTIONS: dict[str, ScaleConvention] = {"autobitlinear": "multiply", "bitlinear": "divide"}
-
-_Value = TypeVar("_Value")
+INNER_NORM_EPS = 1e-6
+"""Default of ``rms_norm_eps`` in Hugging Face's ``BitNetQuantConfig``."""
 
 
 @dataclass(frozen=True)
@@ -26,130 +27,99 @@ class LayerShape:
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """``quantization_config``.
+
+    convention: how scales apply.
+    online: the file holds master weights, which are quantised when they are read.
+    inner_norm_eps: of a norm with learned gains in every linear layer (``use_rms_norm``), or None.
+    """
+
+    convention: ScaleConvention
+    online: bool = False
+    inner_norm_eps: float | None = None
+
+
+@dataclass(frozen=True)
 class CheckpointConfig:
     """What is read from config.json.
 
-    scale_convention: None where the file has no ``quantization_config``.
+    quantization: ``quantization_config``, or None.
     layers: in order of evaluation, or None where the file does not list them.
     hidden_act, rms_norm_eps: None where the file does not give them.
-    architecture: None where the file has no ``hidden_size``.
+    wanted: the matrices of a decoder, or why the file does not tell them.
     model_parallel: shards the model was trained in (``pretraining_model_parallel``), or None.
     """
 
     file: Path
-    scale_convention: ScaleConvention | None
+    quantization: Quantization | None
     layers: tuple[LayerShape, ...] | None
     hidden_act: str | None
     rms_norm_eps: float | None
-    architecture: Architecture | None
+    wanted: Wanted | str
     model_parallel: int | None
 
 
 def read_config(folder: Path) -> CheckpointConfig:
-    """Read config.json of a folder with packed weights.
+    """Read config.json of a folder; CheckpointError for what is not as it should be.
 
-    ``quantization_config`` must say quant_method ``bitnet``, with packed weights
-    (quantization_mode ``offline``, the default) and linear_class ``autobitlinear`` (scales
-    multiply) or ``bitlinear`` (scales divide, the default). CheckpointError for anything else.
+    ``quantization_config``, if there is one, must say quant_method ``bitnet`` and linear_class
+    ``autobitlinear`` (scales multiply) or ``bitlinear`` (scales divide, the default).
     """
-    config = read_any_config(folder)
-    if config.scale_convention is None:
-        _value(config.file, read_object(config.file), "quantization_config", dict)  # Raises.
-    return config
-
-
-def read_any_config(folder: Path) -> CheckpointConfig:
-    """Read config.json of a folder, which may have no ``quantization_config``."""
     file = folder / CONFIG_FILE
     values = read_object(file)
-    eps = optional_value(file, values, "rms_norm_eps", float)
-    if eps is not None and not 0 < eps < 1:
-        raise CheckpointError(
-            f"{file}: rms_norm_eps: should be above 0 and below 1, not {brief(eps)}"
-        )
     return CheckpointConfig(
         file=file,
-        scale_convention=_scale_convention(file, values),
+        quantization=_quantization(file, values),
         layers=_layer_shapes(file, values),
         hidden_act=optional_value(file, values, "hidden_act", str),
-        rms_norm_eps=eps,
-        architecture=_architecture(file, values),
+        rms_norm_eps=_checked_eps(file, "", optional_value(file, values, "rms_norm_eps", float)),
+        wanted=wanted_matrices(file, values),
         model_parallel=size_value(file, values, "pretraining_model_parallel", None),
     )
 
 
-def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object that a file holds; CheckpointError for anything else."""
-    try:
-        values = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise missing_file(file, "a folder with config.json and model.safetensors") from None
-    except OSError as error:
-        raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # Also of bytes that are no text.
-        raise CheckpointError(f"{file}: should be JSON: {error}; download it again") from None
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{file}: should be a JSON object, not {brief(values)}")
-    return values
-
-
-def _scale_convention(file: Path, values: dict[str, Any]) -> ScaleConvention | None:
-    """How scales apply by ``quantization_config``; None where there is none."""
-    quantization = optional_value(file, values, "quantization_config", dict)
-    if quantization is None:
+def _quantization(file: Path, values: dict[str, Any]) -> Quantization | None:
+    """``quantization_config``; None where there is none."""
+    found = optional_value(file, values, "quantization_config", dict)
+    if found is None:
         return None
-    method = quantization.get("quant_method")
+    method = found.get("quant_method")
     if method != "bitnet":
         raise CheckpointError(
             f"{file}: quantization_config.quant_method: should be 'bitnet', not {brief(method)}; "
             "only BitNet checkpoints can be read"
         )
-    mode = quantization.get("quantization_mode", "offline")
-    if mode != "offline":
+    mode = found.get("quantization_mode", "offline")
+    if mode not in ("offline", "online"):
         raise CheckpointError(
-            f"{file}: quantization_config.quantization_mode: should be 'offline', "
+            f"{file}: quantization_config.quantization_mode: should be 'offline' or 'online', "
             f"not {brief(mode)}; use the release with packed weights"
         )
-    linear_class = optional_value(file, quantization, "linear_class", str, "quantization_config.")
-    linear_class = "bitlinear" if linear_class is None else linear_class
+    prefix = "quantization_config."
+    linear_class = optional_value(file, found, "linear_class", str, prefix) or "bitlinear"
     if linear_class not in SCALE_CONVENTIONS:
         raise CheckpointError(
             f"{file}: quantization_config.linear_class: should be 'autobitlinear' "
             f"(scales multiply) or 'bitlinear' (scales divide), not {brief(linear_class)}"
         )
-    return SCALE_CONVENTIONS[linear_class]
-
-
-def _architecture(file: Path, values: dict[str, Any]) -> Architecture | None:
-    """The sizes, with the defaults of LlamaConfig: a key-value head for each head, and so on."""
-    hidden = size_value(file, values, "hidden_size", None)
-    if hidden is None:
-        return None
-    heads = size_value(file, values, "num_attention_heads")
-    return Architecture(
-        hidden=hidden,
-        ffn=size_value(file, values, "intermediate_size"),
-        heads=heads,
-        kv_heads=size_value(file, values, "num_key_value_heads", heads),
-        head_dim=size_value(file, values, "head_dim", max(1, hidden // heads)),
-        layers=size_value(file, values, "num_hidden_layers"),
+    inner = optional_value(file, found, "use_rms_norm", bool, prefix)
+    eps = optional_value(file, found, "rms_norm_eps", float, prefix)
+    return Quantization(
+        SCALE_CONVENTIONS[linear_class],
+        online=mode == "online",
+        inner_norm_eps=_checked_eps(file, prefix, INNER_NORM_EPS if eps is None else eps)
+        if inner
+        else None,
     )
 
 
-class _Required:
-    """No default."""
-
-
-def size_value(file: Path, values: dict[str, Any], key: str, default: Any = _Required) -> Any:
-    """An integer of at least 1; without a default the key must be there."""
-    size = optional_value(file, values, key, int)
-    if size is None and default is not _Required:
-        return default
-    if size is None:
-        size = _value(file, values, key, int)  # Raises.
-    if size < 1:
-        raise CheckpointError(f"{file}: {key}: should be at least 1, not {brief(size)}")
-    return size
+def _checked_eps(file: Path, prefix: str, eps: float | None) -> float | None:
+    if eps is not None and not 0 < eps < 1:
+        raise CheckpointError(
+            f"{file}: {prefix}rms_norm_eps: should be above 0 and below 1, not {brief(eps)}"
+        )
+    return eps
 
 
 def _layer_shapes(file: Path, values: dict[str, Any]) -> tuple[LayerShape, ...] | None:
@@ -161,41 +131,13 @@ def _layer_shapes(file: Path, values: dict[str, Any]) -> tuple[LayerShape, ...] 
         where = f"layers[{i}]"
         if not isinstance(entry, dict):
             raise CheckpointError(f"{file}: {where}: should be an object, not {brief(entry)}")
-        name = _value(file, entry, "name", str, f"{where}.")
+        name = required_value(file, entry, "name", str, f"{where}.")
         sizes = [
-            _value(file, entry, key, int, f"{where}.") for key in ("out_features", "in_features")
+            required_value(file, entry, key, int, f"{where}.")
+            for key in ("out_features", "in_features")
         ]
         for key, size in zip(("out_features", "in_features"), sizes, strict=True):
             if size < 1:
                 raise CheckpointError(f"{file}: {where}.{key}: should be at least 1, not {size}")
         shapes.append(LayerShape(name, *sizes))
     return tuple(shapes)
-
-
-_KINDS = {dict: "an object", list: "a list", str: "a string", int: "an integer", float: "a number"}
-
-
-def _value(
-    file: Path, values: dict[str, Any], key: str, kind: type[_Value], prefix: str = ""
-) -> _Value:
-    """The value of a key that must be there."""
-    value = optional_value(file, values, key, kind, prefix)
-    if value is None:
-        raise CheckpointError(
-            f"{file}: {prefix}{key}: should be {_KINDS[kind]}, not missing; "
-            f"the file has {listed(values)}"
-        )
-    return value
-
-
-def optional_value(
-    file: Path, values: dict[str, Any], key: str, kind: type[_Value], prefix: str = ""
-) -> _Value | None:
-    """The value of a key, or None where it is missing or null."""
-    value = values.get(key)
-    fits = isinstance(value, (int, float) if kind is float else kind)
-    if value is not None and (isinstance(value, bool) or not fits):
-        raise CheckpointError(
-            f"{file}: {prefix}{key}: should be {_KINDS[kind]}, not {brief(value)}"
-        )
-    return value

@@ -1,7 +1,7 @@
-"""config.json of a whole decoder: what its linear layers leave open.
+"""What a decoder computes beside its linear layers: from config.json or a GGUF file's metadata.
 
-The keys are those of Hugging Face's ``BitNetConfig`` and ``LlamaConfig``. What changes the result
-and is not done here is refused, never ignored.
+The keys of config.json are those of Hugging Face's ``BitNetConfig``, ``LlamaConfig`` and
+``Qwen3Config``. What changes the result and is not done here is refused, never ignored.
 """
 
 from __future__ import annotations
@@ -10,64 +10,120 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.checkpoints.architecture import Architecture
+from sim.checkpoints.architecture import Architecture, Wanted
 from sim.checkpoints.base import CheckpointError, brief
-from sim.checkpoints.config import optional_value, read_config, read_object, size_value
+from sim.checkpoints.families import Family
+from sim.checkpoints.json_values import optional_value, read_object, size_value
+from sim.checkpoints.opening import Checkpoint
+from sim.checkpoints.rotary import Rotary, rotary_of_config, rotary_of_gguf
 
-MODEL_TYPES = ("bitnet", "llama")
+FAMILIES = ("bitnet", "llama", "qwen")
 HIDDEN_ACTS = ("relu2", "silu")
+_GGUF_RELU2 = ("bitnet-b1.58", "bitnet-25")
+"""Architectures of GGUF whose gate is relu2 in the programs that run them; of others it is silu."""
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
     """What a decoder computes.
 
+    source: the file that says so.
     architecture: its sizes; head_dim is even, and heads are a multiple of kv_heads.
-    vocab_size: token ids, 0 … vocab_size - 1.
+    vocab_size: token ids, 0 … vocab_size - 1, or None: as the embedding has rows.
     hidden_act: "relu2" or "silu", of the gate.
-    rms_norm_eps: of every norm; above 0.
-    rope_theta: base of the rotary frequencies; above 0.
-    tied: the embedding is also the matrix of the logits.
+    rms_norm_eps: of every norm; above 0. inner_norm_eps: of norms inside linear layers, or None.
+    tied: the embedding is also the matrix of the logits; None: where there is no other.
     max_positions: tokens that a sequence may have, or None for any number.
+    int8: the model was trained with activations of 8 bits.
     """
 
-    file: Path
+    source: Path
     architecture: Architecture
-    vocab_size: int
+    vocab_size: int | None
     hidden_act: str
     rms_norm_eps: float
-    rope_theta: float
-    tied: bool
+    inner_norm_eps: float | None
+    rotary: Rotary
+    tied: bool | None
     max_positions: int | None
+    int8: bool
 
 
-def read_decoder_config(folder: Path) -> DecoderConfig:
-    """Read config.json of a folder with packed weights; CheckpointError if it does not fit."""
-    config = read_config(folder)
+def decoder_config(checkpoint: Checkpoint) -> DecoderConfig:
+    """What the decoder of a checkpoint computes; CheckpointError if it is not known or not done."""
+    wanted = checkpoint.wanted
+    if isinstance(wanted, str):
+        raise CheckpointError(wanted)
+    source = wanted.file
+    if wanted.family.name not in FAMILIES:
+        raise CheckpointError(
+            f"{source}: should be a decoder of family {', '.join(FAMILIES)}, not "
+            f"{wanted.family.name}; nothing else is computed here"
+        )
+    sizes = wanted.uniform
+    if sizes is None:
+        raise CheckpointError(f"{source}: all decoder layers should have the same sizes")
+    _check_heads(source, sizes)
+    if checkpoint.header is not None:
+        return _of_gguf(checkpoint, sizes, wanted.family)
+    return _of_config(checkpoint, sizes, wanted)
+
+
+def _of_config(checkpoint: Checkpoint, sizes: Architecture, wanted: Wanted) -> DecoderConfig:
+    config = checkpoint.config
+    assert config is not None
     file, values = config.file, read_object(config.file)
-    _require(file, "model_type", values.get("model_type"), MODEL_TYPES)
-    _require(file, "hidden_act", config.hidden_act, HIDDEN_ACTS)
+    act = "silu" if config.hidden_act is None else config.hidden_act
+    _require(file, "hidden_act", act, HIDDEN_ACTS)
     if config.rms_norm_eps is None:
         raise CheckpointError(f"{file}: rms_norm_eps: should be a number, not missing")
-    vocab_size = size_value(file, values, "vocab_size")
-    if config.architecture is None:
-        size_value(file, values, "hidden_size")  # Raises.
-    assert config.architecture is not None
-    _check_heads(file, config.architecture)
-    tied = values.get("tie_word_embeddings")
-    if tied is not None and not isinstance(tied, bool):
+    window = size_value(file, values, "sliding_window", None)
+    if window is not None and values.get("use_sliding_window", True):
         raise CheckpointError(
-            f"{file}: tie_word_embeddings: should be true or false, not {brief(tied)}"
+            f"{file}: sliding_window: should be null, not {window}; attention here sees all tokens"
+        )
+    quantization = config.quantization
+    return DecoderConfig(
+        source=file,
+        architecture=sizes,
+        vocab_size=size_value(file, values, "vocab_size"),
+        hidden_act=act,
+        rms_norm_eps=config.rms_norm_eps,
+        inner_norm_eps=None if quantization is None else quantization.inner_norm_eps,
+        rotary=rotary_of_config(file, values),
+        tied=bool(optional_value(file, values, "tie_word_embeddings", bool)),
+        max_positions=size_value(file, values, "max_position_embeddings", None),
+        int8=quantization is not None,
+    )
+
+
+def _of_gguf(checkpoint: Checkpoint, sizes: Architecture, family: Family) -> DecoderConfig:
+    header = checkpoint.header
+    assert header is not None
+    name = str(header.values["general.architecture"])
+    eps = header.values.get(f"{name}.attention.layer_norm_rms_epsilon")
+    if not isinstance(eps, float) or not 0 < eps < 1:
+        raise CheckpointError(
+            f"{header.file}: {name}.attention.layer_norm_rms_epsilon: should be above 0 and below "
+            f"1, not {'missing' if eps is None else brief(eps)}"
+        )
+    positions = header.values.get(f"{name}.context_length")
+    if header.values.get(f"{name}.attention.sliding_window"):
+        raise CheckpointError(
+            f"{header.file}: {name}.attention.sliding_window: should be missing or 0; "
+            "attention here sees all tokens"
         )
     return DecoderConfig(
-        file=file,
-        architecture=config.architecture,
-        vocab_size=vocab_size,
-        hidden_act=str(config.hidden_act),
-        rms_norm_eps=config.rms_norm_eps,
-        rope_theta=_rope_theta(file, values),
-        tied=bool(tied),
-        max_positions=size_value(file, values, "max_position_embeddings", None),
+        source=header.file,
+        architecture=sizes,
+        vocab_size=None,
+        hidden_act="relu2" if name in _GGUF_RELU2 else "silu",
+        rms_norm_eps=eps,
+        inner_norm_eps=None,
+        rotary=rotary_of_gguf(header.file, name, header.values, sizes.head_dim, family.rotary),
+        tied=None,
+        max_positions=positions if type(positions) is int and positions > 0 else None,
+        int8=family.name == "bitnet",
     )
 
 
@@ -89,20 +145,3 @@ def _check_heads(file: Path, sizes: Architecture) -> None:
         raise CheckpointError(
             f"{file}: head_dim: should be even, for rotary positions, not {sizes.head_dim}"
         )
-
-
-def _rope_theta(file: Path, values: dict[str, Any]) -> float:
-    """Rotary base: ``rope_theta``, in newer files in ``rope_parameters``; plain rotation only."""
-    theta = optional_value(file, values, "rope_theta", float)
-    for key in ("rope_scaling", "rope_parameters"):
-        rope = optional_value(file, values, key, dict) or {}
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        _require(file, f"{key}.rope_type", kind, ("default",))
-        if theta is None:
-            theta = optional_value(file, rope, "rope_theta", float, f"{key}.")
-    if theta is None or not theta > 0:
-        raise CheckpointError(
-            f"{file}: rope_theta: should be a number above 0, "
-            f"not {'missing' if theta is None else brief(theta)}"
-        )
-    return float(theta)

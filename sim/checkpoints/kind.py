@@ -9,12 +9,13 @@ from sim.checkpoints.base import CheckpointError, missing_file
 
 ACCEPTED = (
     "a folder with config.json and safetensors files, a .safetensors file, or a .gguf file with "
-    "TQ1_0, TQ2_0 or I2_S tensors"
+    "TQ1_0, TQ2_0, Q2_0 or I2_S tensors"
 )
 HEAD_BYTES = 4096
 
 _MAGIC = {
     b"GGUF": "GGUF",
+    b"FUGG": "GGUF for big-endian machines (gguf-py's gguf_convert_endian converts it)",
     b"\x89HDF\r\n\x1a\n": "HDF5",
     b"\x93NUMPY": "a numpy array",
     b"\x1f\x8b": "gzip",

@@ -1,108 +1,297 @@
-"""Any ternary checkpoint: a folder, a safetensors file or a GGUF file."""
+"""Any ternary checkpoint: a folder, safetensors files or GGUF files."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sim.checkpoints.base import CheckpointError, ScaleConvention, TernaryTensor, missing_file
-from sim.checkpoints.config import CONFIG_FILE, CheckpointConfig, read_any_config
+from sim.checkpoints.architecture import Shape, Wanted
+from sim.checkpoints.base import (
+    CheckpointError,
+    NotTernaryError,
+    ScaleConvention,
+    TernaryTensor,
+    missing_file,
+)
+from sim.checkpoints.config import CONFIG_FILE, CheckpointConfig, read_config
 from sim.checkpoints.gguf.i2s import I2sLayout, I2sTensor
 from sim.checkpoints.gguf.layout_fit import LayoutFit, layout_fit
 from sim.checkpoints.kind import ACCEPTED, identify, refuse
-from sim.checkpoints.packed import packed_layers
-from sim.checkpoints.storage import Tensors, open_file, open_folder
-from sim.checkpoints.unpacked import unpacked_layers
+from sim.checkpoints.master import MasterTensor, Quantise
+from sim.checkpoints.matrices import (
+    PARTS,
+    Companions,
+    Entry,
+    LeftOut,
+    Matrix,
+    Read,
+    collect,
+    split_name,
+)
+from sim.checkpoints.packed import packed_tensor
+from sim.checkpoints.real import DTYPES
+from sim.checkpoints.scales import check_scale_tensor
+from sim.checkpoints.storage import Stored, open_path
+from sim.checkpoints.unpacked import UnpackedTensor
+
+if TYPE_CHECKING:
+    from sim.checkpoints.gguf.header import GgufHeader
+
+OPTIONS = {"i2s_layout": "--i2s-layout", "scale": "--scale", "quantise": "--quantise"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read what files do not say; every option but ``partial`` is refused without use.
+
+    i2s_layout: of I2_S matrices. scale: how the scales beside packed weights apply.
+    quantise: how real weights become ternary.
+    partial: go on without matrices that are missing or not ternary.
+    """
+
+    i2s_layout: I2sLayout | None = None
+    scale: ScaleConvention | None = None
+    quantise: Quantise | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The ternary matrices of a checkpoint, their weights unread; how many other tensors it has of
-    each type."""
+    """The ternary matrices of a model, their weights unread, and what else its files hold.
+
+    left_out: matrices that are not counted, each with the reason.
+    others: how many tensors it has, beside those of its linear layers, of each type.
+    wanted: its sizes, or why they are not known.
+    config: config.json, if there is one. header: of a GGUF file.
+    entries: all tensors by name. reader: makes a matrix of one of them.
+    """
 
     path: Path
-    tensors: tuple[TernaryTensor, ...]
+    matrices: tuple[Matrix, ...]
+    left_out: tuple[LeftOut, ...]
     others: Counter[str]
+    wanted: Wanted | str
+    config: CheckpointConfig | None
+    header: GgufHeader | None
+    entries: Mapping[str, Entry]
+    reader: Read
+
+    def read(self, entry: Entry) -> TernaryTensor:
+        """A matrix that is no linear layer, such as a ternary embedding; CheckpointError if it
+        cannot be read."""
+        layer, _ = split_name(entry.name)
+        parts = {
+            part: self.entries[f"{layer}.{part}"]
+            for part in PARTS
+            if part != "weight" and f"{layer}.{part}" in self.entries
+        }
+        return self.reader(entry, parts, None)
+
+    @property
+    def tensors(self) -> tuple[TernaryTensor, ...]:
+        """The weights of every matrix."""
+        return tuple(matrix.tensor for matrix in self.matrices)
 
     def layout_fit(self) -> LayoutFit | None:
         """How well each I2_S layout fits; None without I2_S matrices that can be compared."""
         return layout_fit(tensor for tensor in self.tensors if isinstance(tensor, I2sTensor))
 
 
-def open_checkpoint(
-    path: Path,
-    i2s_layout: I2sLayout | None = None,
-    scale_convention: ScaleConvention | None = None,
-) -> Checkpoint:
-    """Find the ternary matrices of a checkpoint and check them against its configuration.
+def open_checkpoint(path: Path, how: Reading | None = None) -> Checkpoint:
+    """Find the matrices of a model, all of them unless ``how.partial``.
 
-    i2s_layout: required for I2_S matrices, refused without.
-    scale_convention: required for packed weights whose config.json has no
-        ``quantization_config`` or which have no config.json, refused otherwise.
     CheckpointError for anything that cannot be read, with what it is and what could be.
     """
+    how = how or Reading()
     try:
         exists = path.exists()
     except OSError as error:  # Of a folder on the way that may not be entered, say.
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     if not exists:
         raise missing_file(path, ACCEPTED)
-    if path.is_dir():
-        if i2s_layout is not None:
-            raise _unused(path, "I2_S layout", i2s_layout)
-        config = read_any_config(path)
-        return _open_tensors(path, open_folder(path), config, scale_convention)
-    kind = identify(path)
+    kind = "folder" if path.is_dir() else identify(path)
     if kind == "GGUF":
-        from sim.checkpoints.gguf.file import open_gguf  # Loads gguf, which takes a while.
-
-        if scale_convention is not None:
-            raise _unused(path, "scale convention", scale_convention)
-        return Checkpoint(path, *open_gguf(path, i2s_layout))
-    if kind != "safetensors":
+        return _open_gguf(path, how)
+    if kind not in ("folder", "safetensors"):
         raise refuse(path, kind)
-    if i2s_layout is not None:
-        raise _unused(path, "I2_S layout", i2s_layout)
-    beside = path.parent / CONFIG_FILE
-    found = read_any_config(path.parent) if beside.exists() else None
-    return _open_tensors(path, open_file(path), found, scale_convention)
+    folder = path if path.is_dir() else path.parent
+    config = None
+    if path.is_dir() or (folder / CONFIG_FILE).exists():
+        config = read_config(folder)
+    return _open_safetensors(path, config, how)
 
 
-def _open_tensors(
-    path: Path,
-    tensors: Tensors,
-    config: CheckpointConfig | None,
-    scale_convention: ScaleConvention | None,
-) -> Checkpoint:
-    recorded = None if config is None else config.scale_convention
-    packed = recorded is not None or any(
-        stored.dtype == "U8" and name.endswith(".weight")
-        for name, stored in tensors.entries.items()
+def _open_gguf(path: Path, how: Reading) -> Checkpoint:
+    from sim.checkpoints.gguf.file import GgufReader, open_gguf  # Loads gguf, which takes a while.
+
+    model = open_gguf(path, how.partial)
+    numbers = _Numbers(how, None, None)
+    reader = GgufReader(model, how.i2s_layout, how.scale, numbers)
+    wanted = model.wanted()
+    known = _known(path, wanted, how)
+    found = collect(path, model.entries, known, reader, how.partial)
+    _check_used(path, how, reader.used | numbers.used)
+    entries = {entry.name: entry for entry in model.entries}
+    return Checkpoint(
+        path,
+        found.matrices,
+        found.left_out,
+        found.others,
+        wanted,
+        None,
+        model.header,
+        entries,
+        reader,
     )
-    layers: tuple[TernaryTensor, ...]
-    if scale_convention is not None and (recorded is not None or not packed):
-        raise _unused(path, "scale convention", scale_convention)
-    if packed:
-        convention = recorded or scale_convention
-        if convention is None:
+
+
+def _open_safetensors(path: Path, config: CheckpointConfig | None, how: Reading) -> Checkpoint:
+    tensors = open_path(path, how.partial)
+    reader = _SafetensorsReader(path, config, how)
+    wanted: Wanted | str
+    if config is None:
+        wanted = f"{path}: {CONFIG_FILE} should be beside it, to say which matrices there are"
+    else:
+        wanted = config.wanted
+    listed = None if config is None else config.layers
+    known = listed if listed is not None else _known(path, wanted, how)
+    found = collect(path, tensors.entries.values(), known, reader, how.partial)
+    _check_used(path, how, reader.used | reader.numbers.used)
+    _check_inner_norms(found.matrices, config)
+    return Checkpoint(
+        path,
+        found.matrices,
+        found.left_out,
+        found.others,
+        wanted,
+        config,
+        None,
+        dict(tensors.entries),
+        reader,
+    )
+
+
+def _known(path: Path, wanted: Wanted | str, how: Reading) -> Wanted | None:
+    """The matrices that there should be; None where that is not known, and does not matter."""
+    if isinstance(wanted, Wanted):
+        return wanted
+    if not how.partial:
+        raise CheckpointError(
+            f"{wanted}; without that nobody can tell whether the model is complete: give --partial "
+            "to go on with what is there"
+        )
+    return None
+
+
+class _Numbers:
+    """Makes matrices of plain numbers, ternary already or master weights."""
+
+    def __init__(
+        self,
+        how: Reading,
+        model_parallel: int | None,
+        convention: Callable[[], ScaleConvention] | None,
+    ) -> None:
+        self.how, self.model_parallel, self.convention = how, model_parallel, convention
+        self.used: set[str] = set()
+
+    def __call__(self, entry: Stored, parts: Companions, shape: Shape | None) -> TernaryTensor:
+        if entry.dtype not in DTYPES:
+            raise NotTernaryError(entry.where, entry.dtype)
+        if len(entry.shape) != 2 or 0 in entry.shape:
             raise CheckpointError(
-                f"{path}: how scales apply should be in quantization_config of {CONFIG_FILE}, "
+                f"{entry.where}: should be a matrix of at least one weight, "
+                f"not of shape {list(entry.shape)}; use a model without experts"
+            )
+        out_features, in_features = entry.shape
+        place = (entry.file, entry.name, entry.offset, out_features, in_features, entry)
+        if self.how.quantise is not None and entry.dtype != "I8":
+            self.used.add("quantise")
+            return MasterTensor(*place)
+        scale = parts.get("weight_scale")
+        convention = None
+        if scale is not None:
+            assert isinstance(scale, Stored)
+            assert self.convention is not None
+            check_scale_tensor(scale, out_features, in_features)
+            convention = self.convention()
+        tensor = UnpackedTensor(*place, self.model_parallel, scale, convention)
+        if shape is None or shape == (out_features, in_features):
+            tensor.scales()  # Whether it is ternary shows in its weights alone.
+        return tensor
+
+
+class _SafetensorsReader:
+    """Makes matrices of tensors of safetensors files. used: options that made a difference."""
+
+    def __init__(self, path: Path, config: CheckpointConfig | None, how: Reading) -> None:
+        self.path, self.how = path, how
+        quantization = None if config is None else config.quantization
+        self.recorded = None if quantization is None else quantization.convention
+        self.online = quantization is not None and quantization.online
+        self.config = config
+        self.used: set[str] = set()
+        parallel = None if config is None else config.model_parallel
+        self.numbers = _Numbers(how, parallel, self._convention)
+
+    def __call__(self, entry: Entry, parts: Companions, shape: Shape | None) -> TernaryTensor:
+        assert isinstance(entry, Stored)
+        if entry.dtype == "U8":
+            scale = parts.get("weight_scale")
+            if scale is None:
+                raise CheckpointError(
+                    f"{entry.where}: should have a weight_scale beside it, not "
+                    f"{', '.join(parts) or 'nothing'}; use the release with packed weights"
+                )
+            assert isinstance(scale, Stored)
+            return packed_tensor(entry, scale, shape, self._convention())
+        if self.online and self.how.quantise is None:
+            assert self.config is not None
+            raise CheckpointError(
+                f"{self.config.file}: quantization_config.quantization_mode: 'online' means "
+                "master weights; give --quantise absmean to make them ternary, or use the release "
+                "with packed weights"
+            )
+        return self.numbers(entry, parts, shape)
+
+    def _convention(self) -> ScaleConvention:
+        if self.recorded is not None:
+            return self.recorded
+        if self.how.scale is None:
+            raise CheckpointError(
+                f"{self.path}: how scales apply should be in quantization_config of {CONFIG_FILE}, "
                 "not missing; give --scale multiply (AutoBitLinear) or --scale divide (BitLinear)"
             )
-        layers = packed_layers(tensors, None if config is None else config.layers, convention)
-    else:
-        layers = unpacked_layers(tensors, None if config is None else config.model_parallel)
-    if config is not None and config.architecture is not None:
-        config.architecture.check(layers, str(config.file))
-    own = {layer.stored for layer in layers}
-    own |= {f"{layer.name}.weight_scale" for layer in layers}
-    others = Counter(stored.dtype for name, stored in tensors.entries.items() if name not in own)
-    return Checkpoint(path, layers, others)
+        self.used.add("scale")
+        return self.how.scale
 
 
-def _unused(path: Path, what: str, value: str) -> CheckpointError:
-    return CheckpointError(
-        f"{path}: {what} should be left out for a checkpoint that has none or records it, "
-        f"not {value!r}; leave it out"
-    )
+def _check_inner_norms(matrices: tuple[Matrix, ...], config: CheckpointConfig | None) -> None:
+    """CheckpointError where a norm inside linear layers lacks its gains, or its epsilon."""
+    quantization = None if config is None else config.quantization
+    expected = quantization is not None and quantization.inner_norm_eps is not None
+    for matrix in matrices:
+        if expected and matrix.inner_norm is None:
+            raise CheckpointError(
+                f"{matrix.tensor.file}: {matrix.tensor.name}: should have rms_norm.weight, as "
+                f"{CONFIG_FILE} says use_rms_norm; download the model again"
+            )
+        if not expected and matrix.inner_norm is not None:
+            raise CheckpointError(
+                f"{matrix.inner_norm.where}: a norm inside a linear layer should come with "
+                f"use_rms_norm in quantization_config of {CONFIG_FILE}, which gives its epsilon"
+            )
+
+
+def _check_used(path: Path, how: Reading, used: set[str]) -> None:
+    """CheckpointError for an option that made no difference."""
+    for name, option in OPTIONS.items():
+        value = getattr(how, name)
+        if value is not None and name not in used:
+            raise CheckpointError(
+                f"{path}: {option} should be left out for a checkpoint that has none of what it is "
+                f"for or records it, not {value!r}; leave it out"
+            )

@@ -1,17 +1,16 @@
-"""Hugging Face BitNet packing: four rows per byte, in safetensors files, one scale per layer.
+"""Hugging Face BitNet packing: four rows per byte, in safetensors files, scales beside them.
 
 Layout (transformers/integrations/bitnet.py): a layer of (M, N) weights is a uint8 tensor
 ``<layer>.weight`` of R = ceil(M / 4) packed rows of N bytes. Bits [2i+1 : 2i] of packed row r are
 row i * R + r of the layer, as code w + 1; code 3 means nothing. ``<layer>.weight_scale`` holds one
-number; ``linear_class`` of config.json says whether it multiplies or divides the integer product.
-Checkpoints of our own are packed the same; ``layers`` of config.json gives their true shapes.
+number, or one for each row, or one for each of equal groups along each row; ``linear_class`` of
+config.json says whether they multiply or divide the integer product. Checkpoints of our own are
+packed the same; ``layers`` of config.json gives their true shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,56 +21,17 @@ from sim.checkpoints.base import (
     ScaleConvention,
     Scales,
     TernaryTensor,
-    natural,
-    scale_fault,
     two_bits,
 )
-from sim.checkpoints.config import LayerShape, read_config
-from sim.checkpoints.storage import Stored, Tensors, open_folder
+from sim.checkpoints.scales import check_scale_tensor, read_scales
+from sim.checkpoints.storage import Stored
 
 CODES_PER_BYTE = 4
-SCALE_DTYPES = ("BF16", "F16", "F32", "F64")
-
-
-@dataclass(frozen=True, eq=False)
-class TernaryLayer:
-    """A ternary linear layer: ``y = (acts @ weights.T) * gain / (scale of the activations)``.
-
-    weights: (M, N) int8, each -1, 0 or +1, read-only.
-    scale: finite, above 0, and so its inverse where it divides; ``scale_convention`` says how it
-        applies. ValueError for any other one.
-    """
-
-    name: str
-    weights: NDArray[np.int8]
-    scale: float
-    scale_convention: ScaleConvention
-
-    def __post_init__(self) -> None:
-        if fault := scale_fault(self.scale, self.scale_convention):
-            raise ValueError(f"{self.name}: scale: {fault}")
-
-    @property
-    def out_features(self) -> int:
-        """M, the number of outputs."""
-        result: int = self.weights.shape[0]
-        return result
-
-    @property
-    def in_features(self) -> int:
-        """N, the length of a dot product."""
-        result: int = self.weights.shape[1]
-        return result
-
-    @property
-    def gain(self) -> float:
-        """Factor of the integer product, whatever the convention."""
-        return self.scale if self.scale_convention == "multiply" else 1 / self.scale
 
 
 @dataclass(frozen=True)
 class PackedTensor(TernaryTensor):
-    """A packed layer: its weights and its scale, which may be in different shards."""
+    """A packed layer: its weights and its scales, which may be in different shards."""
 
     packed: Stored
     scale: Stored
@@ -82,12 +42,7 @@ class PackedTensor(TernaryTensor):
         return "packed"
 
     def scales(self) -> Scales:
-        value = float(self.scale.values().item())
-        if fault := scale_fault(value, self.scale_convention):
-            raise CheckpointError(
-                f"{self.scale.where}: {fault}; check how the checkpoint was packed"
-            )
-        return Scales(np.full((1, 1), value), self.scale_convention)
+        return read_scales(self.scale, self, self.scale_convention)
 
     def _unpack(self, first: int, last: int) -> NDArray[np.int8]:
         packed = self.packed.mapped()
@@ -103,65 +58,32 @@ class PackedTensor(TernaryTensor):
         return self.offset + row % self.packed.shape[0] * self.in_features + column
 
 
-def list_layers(folder: Path) -> tuple[PackedTensor, ...]:
-    """The packed layers of a checkpoint folder, without reading their weights.
+def packed_tensor(
+    packed: Stored, scale: Stored, shape: tuple[int, int] | None, convention: ScaleConvention
+) -> PackedTensor:
+    """A packed matrix of the given shape (out, in), or of four rows per packed row.
 
-    ``layers`` of config.json gives their order and true shapes. Without it, every uint8 tensor
-    named ``….weight`` is a layer of four rows per packed row, in natural order of the names.
-    CheckpointError if a tensor is missing or does not fit, also the sizes in config.json.
+    CheckpointError where the two tensors do not have the shapes that follow.
     """
-    config = read_config(folder)
-    assert config.scale_convention is not None
-    layers = packed_layers(open_folder(folder), config.layers, config.scale_convention)
-    if config.architecture is not None:
-        config.architecture.check(layers, str(config.file))
-    return layers
-
-
-def packed_layers(
-    tensors: Tensors, shapes: tuple[LayerShape, ...] | None, convention: ScaleConvention
-) -> tuple[PackedTensor, ...]:
-    """The packed layers of the given shapes; without them, all that there are, at least one."""
-    if shapes is None:
-        shapes = tuple(_found_shapes(tensors))
-    if not shapes:
+    if len(packed.shape) != 2 or 0 in packed.shape:
         raise CheckpointError(
-            f"{tensors.file}: should hold packed layers, uint8 tensors named '<layer>.weight', "
-            f"not {len(tensors.entries)} other tensors; use the release with packed weights"
+            f"{packed.where}: should be a matrix of packed rows, not of shape {list(packed.shape)}"
         )
-    layers = []
-    for shape in shapes:
-        wanted = [-(-shape.out_features // CODES_PER_BYTE), shape.in_features]
-        packed = tensors.find(f"{shape.name}.weight").require(("U8",), (wanted,))
-        scale = tensors.find(f"{shape.name}.weight_scale").require(SCALE_DTYPES, ([1], []))
-        if (bias := tensors.entries.get(f"{shape.name}.bias")) is not None:
-            raise CheckpointError(
-                f"{bias.where}: a layer should have no bias, which BitNet b1.58 "
-                "leaves out and this reader does not apply; remove it or use another model"
-            )
-        layers.append(
-            PackedTensor(
-                packed.file,
-                packed.name,
-                packed.offset,
-                shape.out_features,
-                shape.in_features,
-                packed,
-                scale,
-                convention,
-            )
-        )
-    return tuple(layers)
-
-
-def read_layer(info: PackedTensor) -> TernaryLayer:
-    """Read and unpack one layer of :func:`list_layers`.
-
-    CheckpointError if a code is illegal, all weights are zero, or the scale is not a positive
-    number that can be applied.
-    """
-    weights, scales = info.weights(), info.scales()
-    return TernaryLayer(info.name, weights, float(scales.values.item()), scales.convention)
+    rows, in_features = packed.shape
+    out_features = CODES_PER_BYTE * rows
+    if shape is not None and -(-shape[0] // CODES_PER_BYTE) == rows:
+        out_features = shape[0]
+    check_scale_tensor(scale, out_features, in_features)
+    return PackedTensor(
+        packed.file,
+        packed.name,
+        packed.offset,
+        out_features,
+        in_features,
+        packed,
+        scale,
+        convention,
+    )
 
 
 def pack_rows(weights: ArrayLike) -> NDArray[np.uint8]:
@@ -212,14 +134,3 @@ def unpack_rows(packed: NDArray[np.uint8], out_features: int) -> NDArray[np.int8
         row, column = np.argwhere(weights == ILLEGAL)[0].tolist()
         raise ValueError(f"codes should be 0, 1 or 2, not 3 at row {row}, column {column}")
     return weights
-
-
-def _found_shapes(tensors: Tensors) -> Iterator[LayerShape]:
-    """The packed layers of a file by the types of its tensors."""
-    for tensor in sorted(tensors.entries, key=natural):
-        found = tensors.entries[tensor]
-        name, _, kind = tensor.rpartition(".")
-        if name and kind == "weight" and found.dtype == "U8" and len(found.shape) == 2:
-            rows, in_features = found.shape
-            if rows and in_features:
-                yield LayerShape(name, CODES_PER_BYTE * rows, in_features)

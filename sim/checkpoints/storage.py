@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from sim.checkpoints.kind import identify, refuse
 
 MODEL_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+_SHARD = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})\.safetensors")
 _DTYPES = {
     "BOOL": "?",
     "U8": "u1",
@@ -54,6 +57,17 @@ class Stored:
         """Beginning of an error message."""
         return f"{self.file}: {self.name}, byte {self.offset}"
 
+    @property
+    def type_name(self) -> str:
+        """Name of the type, as people read it."""
+        return self.dtype
+
+    def rows(self, first: int, count: int) -> Stored:
+        """Some rows of a matrix, or elements of a vector, as a tensor of its own."""
+        size = math.prod(self.shape[1:]) * self.itemsize
+        shape = (count, *self.shape[1:])
+        return replace(self, shape=shape, offset=self.offset + first * size)
+
     def mapped(self) -> np.ndarray:
         """The tensor as a read-only map of the file; of BF16 its bits as uint16."""
         dtype = _DTYPES[self.dtype]
@@ -71,20 +85,14 @@ class Stored:
         mapped = self.mapped()
         return self.real(mapped) if self.dtype == "BF16" else np.array(mapped)
 
-    def real(self, mapped: np.ndarray) -> NDArray[np.float32]:
-        """Some of its elements as float32; BF16, the upper half of float32, keeps every bit."""
+    def real(self, mapped: np.ndarray) -> NDArray[np.floating]:
+        """Some of its elements as float32, F64 as float64: every value is kept.
+
+        BF16 is the upper half of float32.
+        """
         if self.dtype == "BF16":
             return (mapped.astype(np.uint32) << 16).view(np.float32)
-        return mapped.astype(np.float32)
-
-    def require_matrix(self, dtypes: tuple[str, ...]) -> Stored:
-        """Itself; CheckpointError unless it is a matrix, not empty, of one of the dtypes."""
-        if self.dtype not in dtypes or len(self.shape) != 2 or 0 in self.shape:
-            raise CheckpointError(
-                f"{self.where}: should be a matrix of {' or '.join(dtypes)}, not {self.dtype} of "
-                f"shape {list(self.shape)}; use the release with unpacked weights"
-            )
-        return self
+        return mapped.astype(np.float64 if self.dtype == "F64" else np.float32)
 
     def require(
         self, dtypes: tuple[str, ...], shapes: tuple[list[int], ...] | None = None
@@ -155,34 +163,110 @@ def open_file(file: Path) -> Tensors:
     )
 
 
-def open_folder(folder: Path) -> Tensors:
-    """The tensors of model.safetensors, or of the shards that its index lists."""
-    index, single = folder / INDEX_FILE, folder / MODEL_FILE
-    if not index.exists():
-        if not single.exists() and (others := _other_weights(folder)):
+def open_path(path: Path, partial: bool = False) -> Tensors:
+    """The tensors of a checkpoint, all of its shards included.
+
+    path: a folder, or a safetensors file; one shard stands for all of them.
+    partial: shards that are not there are passed over.
+    """
+    if not path.is_dir():
+        return _open_shard_set(path, partial)
+    index, single = path / INDEX_FILE, path / MODEL_FILE
+    if index.exists():
+        if single.exists():
             raise CheckpointError(
-                f"{single}: no such file; the folder has {listed(others)}; give the .gguf file "
-                "itself, or use the release with safetensors"
+                f"{path}: should have either {MODEL_FILE} or {INDEX_FILE}, not both; "
+                "remove what is old"
             )
-        return open_file(single)
+        return _open_indexed(index, partial)
     if single.exists():
+        return open_file(single)
+    files = sorted(path.glob("*.safetensors"))
+    sets = {_set_name(file) for file in files}
+    if len(sets) == 1:
+        return _open_shard_set(files[0], partial)
+    if files:
         raise CheckpointError(
-            f"{folder}: should have either {MODEL_FILE} or {INDEX_FILE}, not both; "
-            "remove what is old"
+            f"{path}: should have one model, not {listed(file.name for file in files)}; "
+            "give the file itself"
         )
-    shards: dict[str, Tensors] = {}
+    if others := _other_weights(path):
+        raise CheckpointError(
+            f"{single}: no such file; the folder has {listed(others)}; {_other_remedy(others)}"
+        )
+    raise missing_file(single, "a folder with safetensors files")
+
+
+def _open_indexed(index: Path, partial: bool) -> Tensors:
+    """The tensors of the shards that an index lists."""
+    weight_map = _weight_map(index)
+    missing = sorted({name for name in weight_map.values() if not (index.parent / name).exists()})
+    if missing and not partial:
+        there = [file.name for file in sorted(index.parent.glob("*.safetensors"))]
+        stale = there and not set(there) & set(weight_map.values())
+        remedy = (
+            "the index is stale: remove it to read the files that are there"
+            if stale
+            else "download them, or give --partial to go on with what is there"
+        )
+        raise CheckpointError(
+            f"{index}: weight_map: should list files that are there, not {listed(missing)}; "
+            f"the folder has {listed(there)}; {remedy}"
+        )
+    shards = {
+        name: open_file(index.parent / name)
+        for name in sorted(set(weight_map.values()) - set(missing))
+    }
     entries = {}
-    for name, shard in _weight_map(index).items():
+    for name, shard in weight_map.items():
         if shard not in shards:
-            shards[shard] = open_file(folder / shard)
-        entries[name] = shards[shard].find(name)
+            continue
+        if name not in shards[shard].entries:
+            raise CheckpointError(
+                f"{index}: weight_map: should say where each tensor is, not {name!r} in {shard}, "
+                "which lacks it; the index is stale: remove it to read the files by their names"
+            )
+        entries[name] = shards[shard].entries[name]
     for shard, tensors in shards.items():
-        if strays := set(tensors.entries) - set(entries):
+        if strays := set(tensors.entries) - set(weight_map):
             raise CheckpointError(
                 f"{index}: weight_map: should list every tensor of {shard}, not leave out "
-                f"{listed(strays)}; index and shards do not belong together"
+                f"{listed(strays)}; the index is stale: remove it to read the files by their names"
             )
     return Tensors(index, entries)
+
+
+def _open_shard_set(file: Path, partial: bool) -> Tensors:
+    """The tensors of a file, and of the other shards if it is one of several."""
+    shard = _SHARD.fullmatch(file.name)
+    if shard is None:
+        return open_file(file)
+    stem, _, count = shard.groups()
+    names = [f"{stem}-{i:05d}-of-{count}.safetensors" for i in range(1, int(count) + 1)]
+    missing = [name for name in names if not (file.parent / name).exists()]
+    if missing and not partial:
+        raise CheckpointError(
+            f"{file}: should have its other shards beside it, not lack {listed(missing)}; "
+            "download them, or give --partial to go on with what is there"
+        )
+    entries: dict[str, Stored] = {}
+    for name in names:
+        if name in missing:
+            continue
+        for tensor, stored in open_file(file.parent / name).entries.items():
+            if tensor in entries:
+                raise CheckpointError(
+                    f"{stored.where}: should be in one shard, not in {entries[tensor].file.name} "
+                    "too; shards of different models lie here"
+                )
+            entries[tensor] = stored
+    return Tensors(file, entries)
+
+
+def _set_name(file: Path) -> str:
+    """The same for all shards of a model."""
+    shard = _SHARD.fullmatch(file.name)
+    return file.name if shard is None else f"{shard[1]}-of-{shard[3]}"
 
 
 def read_tensor(file: Path, name: str, *dtypes: str) -> np.ndarray:
@@ -228,6 +312,15 @@ def _weight_map(index: Path) -> dict[str, str]:
 def _other_weights(folder: Path) -> list[str]:
     """Files that look like weights in formats that are not read from a folder."""
     kinds = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".onnx", ".h5", ".msgpack", ".gguf")
-    if not folder.is_dir():
-        return []
     return [file.name for file in folder.iterdir() if file.suffix in kinds]
+
+
+def _other_remedy(others: list[str]) -> str:
+    if any(name.endswith(".gguf") for name in others):
+        return "give the .gguf file itself"
+    if any(name.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt")) for name in others):
+        return (
+            "pickled weights could run any program when loaded and are never read: use the release "
+            "with safetensors, or convert with safetensors.torch.save_file"
+        )
+    return "use the release with safetensors"

@@ -1,9 +1,10 @@
 """Inference of a ternary language model: integer products from outside, the rest in float64.
 
-Decoders of the LLaMA family as Hugging Face packs them for BitNet: ``BitNetForCausalLM``, and
-``LlamaForCausalLM`` with ``BitLinear``. Per decoder layer, with s the norms that only BitNet has::
+Decoders of the BitNet, LLaMA and Qwen families, whose linear layers are ternary. Per decoder layer,
+with s the norms that only BitNet has::
 
-    x = x + o(s(attention(q(n), k(n), v(n))))   n = norm(x), rotary positions on q and k
+    x = x + o(s(attention(q(n), k(n), v(n))))   n = norm(x), rotary positions on q and k,
+                                                which Qwen3 norms head by head before
     x = x + down(s(act(gate(n)) * up(n)))       n = norm(x)
 
 q, k, v, o, gate, up and down are the ternary layers. The input of each is quantised to int8 by the
@@ -18,17 +19,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.checkpoints import CheckpointError, TernaryLayer
-from sim.checkpoints.decoder_config import DecoderConfig, read_decoder_config
+from sim.checkpoints import Checkpoint, CheckpointError, TernaryLayer
+from sim.checkpoints.decoder_config import DecoderConfig, decoder_config
 from sim.nets.decoder_weights import DecoderLayer, DecoderWeights, Floats, read_weights
-from sim.nets.network import Matmul, check_finite, check_squares, relu2, rms_norm
+from sim.nets.network import (
+    Matmul,
+    check_finite,
+    check_products,
+    check_squares,
+    relu2,
+    rms_norm,
+)
 from sim.nets.quantise import activations_absmax
-from sim.nets.vocabulary import VOCABULARY_FILE, PromptError, Vocabulary
+from sim.nets.vocabulary import PromptError, Vocabulary, find_vocabulary
 
 Record = Callable[[str, NDArray[np.int8], NDArray[np.int64]], None]
 """(layer name, acts (T, N), products (T, M)) of every ternary layer, in order of evaluation."""
@@ -75,9 +82,9 @@ class Cache:
 
 @dataclass(frozen=True, eq=False)
 class Decoder:
-    """A whole model in memory: a byte per ternary weight, eight per other one.
+    """A whole model: a byte of memory per ternary weight, large embeddings left in their files.
 
-    vocabulary: None where the folder has no characters.json; tokens are then ids only.
+    vocabulary: None where there is no tokeniser; tokens are then ids only.
     """
 
     config: DecoderConfig
@@ -85,21 +92,26 @@ class Decoder:
     vocabulary: Vocabulary | None
 
     @classmethod
-    def load(cls, folder: Path) -> Decoder:
-        """Read config.json, the weights, and characters.json if there is one.
+    def load(cls, checkpoint: Checkpoint) -> Decoder:
+        """Read the weights, and the tokeniser if there is one.
 
         CheckpointError if anything is missing, does not fit, or would go unused.
         """
-        config = read_decoder_config(folder)
-        vocabulary = None
-        if (folder / VOCABULARY_FILE).exists():
-            vocabulary = Vocabulary.load(folder)
-            if len(vocabulary) != config.vocab_size:
-                raise CheckpointError(
-                    f"{folder / VOCABULARY_FILE}: characters: should be the {config.vocab_size} "
-                    f"of vocab_size in {config.file.name}, not {len(vocabulary)}"
-                )
-        return cls(config, read_weights(folder, config), vocabulary)
+        config = decoder_config(checkpoint)
+        weights = read_weights(checkpoint, config)
+        vocabulary = find_vocabulary(checkpoint)
+        size = weights.embedding.shape[0]
+        if vocabulary is not None and vocabulary.size > size:
+            raise CheckpointError(
+                f"{vocabulary.source}: should have at most the {size} tokens of the embedding, "
+                f"not {vocabulary.size}; the two do not belong together"
+            )
+        return cls(config, weights, vocabulary)
+
+    @property
+    def vocab_size(self) -> int:
+        """Token ids are 0 … vocab_size - 1."""
+        return self.weights.embedding.shape[0]
 
     def new_cache(self) -> Cache:
         """The cache of a new sequence."""
@@ -122,15 +134,15 @@ class Decoder:
         on the way is NaN or infinite.
         """
         ids = np.asarray(token_ids)
-        vocab = self.config.vocab_size
+        vocab = self.vocab_size
         if ids.ndim != 1 or not ids.size or ids.dtype.kind not in "iu":
             raise ValueError(f"token_ids must be (T,) integers, found {ids.dtype} {ids.shape}")
         if not 0 <= ids.min() <= ids.max() < vocab:
             raise ValueError(f"token_ids must be 0 … {vocab - 1}, found {ids.min()} … {ids.max()}")
         end = cache.length + len(ids)
         self.check_length(end)
-        run = _Run(self.config, cache, matmul, record, _rotary(self.config, cache.length, end))
-        x = self.weights.embedding[ids]
+        run = _Run(self.config, cache, matmul, record, self._angles(cache.length, end))
+        x = self.weights.embedding.rows(ids)
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # Checked before every norm and quantiser.
@@ -138,10 +150,18 @@ class Decoder:
                 x = x + run.attention(i, layer, x)
                 x = x + run.feed_forward(f"model.layers.{i}", layer, x)
             x = run.norm("model.norm", x, self.weights.norm)
-            logits = np.stack([self.weights.head @ token for token in x])
+            logits = self.weights.head.times(x)
         check_finite("logits", logits, "check the norms and the embedding")
         cache.length = end
         return logits
+
+    def _angles(self, first: int, end: int) -> tuple[Floats, Floats]:
+        """cos and sin of positions first … end - 1, each (T, 1, head_dim / 2)."""
+        frequencies = self.config.rotary.frequencies(self.config.architecture.head_dim)
+        if self.weights.rotary_factors is not None:
+            frequencies = frequencies / self.weights.rotary_factors
+        angles = np.arange(first, end)[:, None, None] * frequencies
+        return np.cos(angles), np.sin(angles)
 
     def check_length(self, tokens: int) -> None:
         """PromptError for a sequence of more tokens than the model has positions."""
@@ -168,8 +188,10 @@ class _Run:
         sizes, linear, name = self.config.architecture, layer.linear, f"model.layers.{index}"
         x = self.norm(f"{name}.input_layernorm", x, layer.input_norm)
         q, k, v = self.linear(x, linear["q"], linear["k"], linear["v"])
-        queries = self.turned(q.reshape(len(x), sizes.heads, sizes.head_dim))
-        keys = self.turned(k.reshape(len(x), sizes.kv_heads, sizes.head_dim))
+        queries = q.reshape(len(x), sizes.heads, sizes.head_dim)
+        keys = k.reshape(len(x), sizes.kv_heads, sizes.head_dim)
+        queries = self.turned(self.head_norm(f"{name}.self_attn.q_norm", queries, layer.q_norm))
+        keys = self.turned(self.head_norm(f"{name}.self_attn.k_norm", keys, layer.k_norm))
         values = v.reshape(len(x), sizes.kv_heads, sizes.head_dim)
         stored = self.cache.append(index, keys, values)
         group = sizes.heads // sizes.kv_heads
@@ -195,36 +217,40 @@ class _Run:
     def linear(self, x: Floats, *layers: TernaryLayer) -> list[Floats]:
         """The outputs (T, M) of ternary layers with the same inputs (T, N)."""
         check_finite(f"{layers[0].name}: inputs", x, HINT)
-        acts, act_scale = activations_absmax(x)
+        plain = activations_absmax(x)
         outputs = []
         for layer in layers:
+            acts, act_scale = plain
+            if layer.inner_norm is not None:
+                eps = self.config.inner_norm_eps
+                normed = self.norm(f"{layer.name}.rms_norm", x, layer.inner_norm, eps)
+                acts, act_scale = activations_absmax(normed)
             products = self.matmul(layer, acts)
-            if products.shape != (len(x), layer.out_features) or products.dtype.kind not in "iu":
-                raise ValueError(
-                    f"{layer.name}: products must be ({len(x)}, {layer.out_features}) integers, "
-                    f"found {products.dtype} of shape {products.shape}"
-                )
+            check_products(layer, products, len(x))
             if self.record is not None:
                 self.record(layer.name, acts, products)
-            outputs.append(products.astype(np.float64) * (layer.gain / act_scale)[:, None])
+            outputs.append(layer.outputs(products.astype(np.float64), act_scale))
         return outputs
 
-    def norm(self, name: str, x: Floats, gain: Floats | None) -> Floats:
+    def norm(self, name: str, x: Floats, gain: Floats | None, eps: float | None = None) -> Floats:
         """(T, N) normalised; as it is where there is no such norm."""
         if gain is None:
             return x
         check_squares(f"{name}: inputs", x, HINT)
-        return rms_norm(x, self.config.rms_norm_eps) * gain
+        return rms_norm(x, self.config.rms_norm_eps if eps is None else eps) * gain
+
+    def head_norm(self, name: str, x: Floats, gain: Floats | None) -> Floats:
+        """(T, heads, head_dim), each head normalised."""
+        if gain is None:
+            return x
+        return self.norm(name, x.reshape(-1, x.shape[2]), gain).reshape(x.shape)
 
     def turned(self, x: Floats) -> Floats:
-        """Rotary positions on (T, heads, head_dim): first and second half of a head are pairs."""
-        (cos, sin), (low, high) = self.rotary, np.split(x, 2, axis=2)
+        """Rotary positions on (T, heads, head_dim)."""
+        cos, sin = self.rotary
+        if self.config.rotary.pairs == "pairs":
+            low, high = x[:, :, ::2], x[:, :, 1::2]
+            turned = (low * cos - high * sin, high * cos + low * sin)
+            return np.stack(turned, axis=3).reshape(x.shape)
+        low, high = np.split(x, 2, axis=2)
         return np.concatenate((low * cos - high * sin, high * cos + low * sin), axis=2)
-
-
-def _rotary(config: DecoderConfig, first: int, end: int) -> tuple[Floats, Floats]:
-    """cos and sin of positions first … end - 1, each (T, 1, head_dim / 2)."""
-    head_dim = config.architecture.head_dim
-    frequencies = config.rope_theta ** (-np.arange(0, head_dim, 2) / head_dim)
-    angles = np.arange(first, end)[:, None, None] * frequencies
-    return np.cos(angles), np.sin(angles)

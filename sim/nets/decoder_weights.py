@@ -1,26 +1,110 @@
-"""The weights of a decoder, read from a checkpoint in Hugging Face's names."""
+"""The weights of a decoder, from a checkpoint in the names of Hugging Face or of GGUF."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.checkpoints import CheckpointError, TernaryLayer, first_strange, list_layers, read_layer
+from sim.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    Scales,
+    TernaryLayer,
+    TernaryTensor,
+    read_layer,
+)
 from sim.checkpoints.decoder_config import DecoderConfig
-from sim.checkpoints.storage import Tensors, open_folder
+from sim.checkpoints.families import is_side
+from sim.checkpoints.layer import read_vector
+from sim.checkpoints.matrices import Entry
+from sim.checkpoints.storage import Stored
 
 Floats = NDArray[np.float64]
 REAL_DTYPES = ("BF16", "F16", "F32", "F64")
+KEPT_NUMBERS = 1 << 23
+"""Numbers of a table that are kept as float64; a larger one is read some rows at a time."""
+BLOCK_NUMBERS = 1 << 22
+_LAYER = re.compile(r"(?:.*\.)?(?:layers|blk)\.([0-9]{1,9})\.(.+)")
+_NORMS = {
+    "input_norm": ("input_layernorm", "attn_norm"),
+    "post_attention_norm": ("post_attention_layernorm", "ffn_norm"),
+    "attn_sub_norm": ("attn_sub_norm", "inner_attn_ln"),
+    "ffn_sub_norm": ("ffn_sub_norm", "ffn_layernorm"),
+    "q_norm": ("q_norm", "attn_q_norm"),
+    "k_norm": ("k_norm", "attn_k_norm"),
+}
+"""Last parts of the names of a decoder layer's norms."""
+_OPTIONAL = ("attn_sub_norm", "ffn_sub_norm", "q_norm", "k_norm")
+_FINAL = ("norm", "output_norm")
+_EMBEDDING = ("embed_tokens", "token_embd")
+_HEAD = ("lm_head", "output")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A matrix (rows, columns) of real or ternary weights, in the type in which it is stored."""
+
+    stored: Stored | TernaryTensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        if isinstance(self.stored, TernaryTensor):
+            return self.stored.out_features, self.stored.in_features
+        rows, columns = self.stored.shape
+        return rows, columns
+
+    def rows(self, indices: NDArray[np.int64]) -> Floats:
+        """Some rows, (len(indices), columns)."""
+        if self._kept is not None:
+            return self._kept[indices]
+        return np.stack([self._block(row, row + 1)[0] for row in indices.tolist()])
+
+    def times(self, x: Floats) -> Floats:
+        """``x @ matrix.T``, (T, rows): every token by the same operations whatever T is."""
+        blocks = [[block @ token for token in x] for block in self._blocks()]
+        return np.concatenate([np.stack(of_tokens) for of_tokens in blocks], axis=1)
+
+    def _blocks(self) -> Iterator[Floats]:
+        rows, columns = self.shape
+        if self._kept is not None:
+            yield self._kept
+            return
+        step = max(4, BLOCK_NUMBERS // columns // 4 * 4)
+        for first in range(0, rows, step):
+            yield self._block(first, min(first + step, rows))
+
+    @cached_property
+    def _kept(self) -> Floats | None:
+        rows, columns = self.shape
+        return self._block(0, rows) if rows * columns <= KEPT_NUMBERS else None
+
+    def _block(self, first: int, last: int) -> Floats:
+        count = last - first
+        if isinstance(self.stored, Stored):
+            return read_vector(self.stored.rows(first, count))
+        scales = self._scales.of_rows(first, count, self.shape[0])
+        values = self.stored.part(self.stored.name, first, count).weights().astype(np.float64)
+        bands = np.repeat(scales.values, count // len(scales.values), axis=0)
+        each = np.repeat(bands, values.shape[1] // bands.shape[1], axis=1)
+        return values * each if scales.convention == "multiply" else values / each
+
+    @cached_property
+    def _scales(self) -> Scales:
+        assert isinstance(self.stored, TernaryTensor)
+        return self.stored.scales()
 
 
 @dataclass(frozen=True, eq=False)
 class DecoderLayer:
     """Ternary layers by role ("q" … "down"), and the gains of the norms, float64.
 
-    attn_sub_norm, ffn_sub_norm: None in a decoder without them.
+    attn_sub_norm, ffn_sub_norm: None in a decoder without them; so q_norm, k_norm, of each head.
     """
 
     linear: dict[str, TernaryLayer]
@@ -28,83 +112,161 @@ class DecoderLayer:
     post_attention_norm: Floats
     attn_sub_norm: Floats | None
     ffn_sub_norm: Floats | None
+    q_norm: Floats | None = None
+    k_norm: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class DecoderWeights:
-    """embedding, head: (vocab, hidden) float64, the same array where they are tied.
+    """embedding, head: (vocab, hidden), the same where they are tied.
 
     norm: (hidden,) gains of the norm before the head.
+    rotary_factors: (head_dim / 2,), what rotary frequencies are divided by, or None.
     """
 
     layers: tuple[DecoderLayer, ...]
-    embedding: Floats
+    embedding: Table
     norm: Floats
-    head: Floats
+    head: Table
+    rotary_factors: Floats | None = None
 
 
-def read_weights(folder: Path, config: DecoderConfig) -> DecoderWeights:
+def read_weights(checkpoint: Checkpoint, config: DecoderConfig) -> DecoderWeights:
     """All weights; CheckpointError if one is missing, does not fit, or would go unused."""
     sizes = config.architecture
-    linear = {info.name: read_layer(info) for info in list_layers(folder)}
-    reader = _Reader(open_folder(folder))
+    reader = _Reader(checkpoint)
+    linear: dict[int, dict[str, TernaryLayer]] = {}
+    for matrix in checkpoint.matrices:
+        if matrix.layer is not None:
+            linear.setdefault(matrix.layer, {})[matrix.role] = read_layer(matrix)
+    widths = {
+        "input_norm": sizes.hidden,
+        "post_attention_norm": sizes.hidden,
+        "attn_sub_norm": sizes.heads * sizes.head_dim,
+        "ffn_sub_norm": sizes.ffn,
+        "q_norm": sizes.head_dim,
+        "k_norm": sizes.head_dim,
+    }
     # One layer tells whether all have them.
-    sub_norms = "model.layers.0.self_attn.attn_sub_norm.weight" in reader.tensors.entries
+    kinds = [kind for kind in _NORMS if kind not in _OPTIONAL or reader.has(0, kind)]
     layers = []
     for i in range(sizes.layers):
-        before, attention, mlp = (f"model.layers.{i}{part}" for part in ("", ".self_attn", ".mlp"))
-        names = {role: f"{attention}.{role}_proj" for role in ("q", "k", "v", "o")}
-        names |= {role: f"{mlp}.{role}_proj" for role in ("gate", "up", "down")}
-        queries = sizes.heads * sizes.head_dim
-        layers.append(
-            DecoderLayer(
-                {role: reader.ternary(name, linear) for role, name in names.items()},
-                reader.real(f"{before}.input_layernorm", sizes.hidden),
-                reader.real(f"{before}.post_attention_layernorm", sizes.hidden),
-                reader.real(f"{attention}.attn_sub_norm", queries) if sub_norms else None,
-                reader.real(f"{mlp}.ffn_sub_norm", sizes.ffn) if sub_norms else None,
+        gains: dict[str, Any] = dict.fromkeys(_OPTIONAL) | {
+            kind: reader.gains(i, _NORMS[kind], widths[kind]) for kind in kinds
+        }
+        if lacking := [role for role in sizes.roles if role not in linear.get(i, {})]:
+            raise CheckpointError(
+                f"{checkpoint.path}: layer {i} should have all of its linear layers, not lack "
+                f"{', '.join(lacking)}; a decoder cannot be partial"
             )
+        layers.append(DecoderLayer(linear[i], **gains))
+    embedding = reader.table(_EMBEDDING)
+    if embedding is None:
+        raise CheckpointError(
+            f"{checkpoint.path}: should have the embedding, embed_tokens or token_embd; "
+            "download the model again"
         )
-    shape = (config.vocab_size, sizes.hidden)
-    embedding = reader.real("model.embed_tokens", *shape)
-    head = embedding if config.tied else reader.real("lm_head", *shape)
-    norm = reader.real("model.norm", sizes.hidden)
+    head = None if config.tied else reader.table(_HEAD)
+    if head is None and config.tied is False:
+        raise CheckpointError(
+            f"{checkpoint.path}: should have lm_head, as config.json does not tie it to the "
+            "embedding; download the model again"
+        )
+    norm = reader.gains(None, _FINAL, sizes.hidden)
+    shape = (config.vocab_size or embedding.shape[0], sizes.hidden)
+    for table in (embedding, head or embedding):
+        if table.shape != shape:
+            raise CheckpointError(
+                f"{checkpoint.path}: {table.stored.name}: should have shape {list(shape)}, not "
+                f"{list(table.shape)}; the two do not belong together"
+            )
+    factors = None
+    if (None, "rope_freqs") in reader.places:
+        factors = reader.gains(None, ("rope_freqs",), sizes.head_dim // 2)
     reader.check_all_used()
-    return DecoderWeights(tuple(layers), embedding, norm, head)
+    return DecoderWeights(tuple(layers), embedding, norm, head or embedding, factors)
 
 
 class _Reader:
-    """The tensors of a checkpoint, and which of them have been asked for."""
+    """Tensors that are no linear layers, and which of them have been asked for."""
 
-    def __init__(self, tensors: Tensors) -> None:
-        self.tensors = tensors
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
         self.used: set[str] = set()
+        self.places: dict[tuple[int | None, str], Entry] = {}
+        for name, entry in checkpoint.entries.items():
+            place = _LAYER.fullmatch(name)
+            layer, rest = (int(place[1]), place[2]) if place else (None, name)
+            if rest.endswith(".weight"):
+                last = rest.removesuffix(".weight").rpartition(".")[2]
+                self.places.setdefault((layer, last), entry)
 
-    def ternary(self, layer: str, layers: dict[str, TernaryLayer]) -> TernaryLayer:
-        """The one of that name, which must be there."""
-        self.tensors.find(f"{layer}.weight").require(("U8",))
-        self.used |= {f"{layer}.weight", f"{layer}.weight_scale"}
-        return layers[layer]
+    def has(self, layer: int, kind: str) -> bool:
+        """Whether a decoder layer has a norm of that kind."""
+        return any((layer, name) in self.places for name in _NORMS[kind])
 
-    def real(self, layer: str, *shape: int) -> Floats:
-        """``<layer>.weight`` of that shape, float64, finite."""
-        stored = self.tensors.find(f"{layer}.weight").require(REAL_DTYPES, (list(shape),))
-        self.used.add(stored.name)
-        values = stored.values().astype(np.float64)
-        if (place := first_strange(values)) is not None:
+    def gains(self, layer: int | None, names: tuple[str, ...], size: int) -> Floats:
+        """The gains of a norm, (size,)."""
+        entry = next(
+            (self.places[layer, name] for name in names if (layer, name) in self.places), None
+        )
+        where = "" if layer is None else f"layers.{layer}."
+        if entry is None:
             raise CheckpointError(
-                f"{stored.where}: should be finite, not {values[place]} at {list(place)}; "
-                "check how the checkpoint was made"
+                f"{self.checkpoint.path}: {where}{names[0]}.weight: no such tensor; "
+                "download the model again"
             )
-        return values
+        if not isinstance(entry, Stored) or entry.dtype not in REAL_DTYPES:
+            raise CheckpointError(
+                f"{entry.where}: should be {' or '.join(REAL_DTYPES)}, not {entry.type_name}; "
+                "use another release"
+            )
+        if entry.shape != (size,):
+            raise CheckpointError(
+                f"{entry.where}: should have shape {[size]}, not {list(entry.shape)}; "
+                "the two do not belong together"
+            )
+        self.used.add(entry.name)
+        return read_vector(entry)
+
+    def table(self, names: tuple[str, ...]) -> Table | None:
+        """The embedding or the head; None if there is none."""
+        entry = next(
+            (self.places[None, name] for name in names if (None, name) in self.places), None
+        )
+        if entry is None:
+            return None
+        self.used.add(entry.name)
+        if isinstance(entry, Stored) and entry.dtype in REAL_DTYPES:
+            if len(entry.shape) != 2:
+                raise CheckpointError(
+                    f"{entry.where}: should be a matrix, not of shape {list(entry.shape)}"
+                )
+            return Table(entry)
+        return Table(self.checkpoint.read(entry))
 
     def check_all_used(self) -> None:
         """CheckpointError for a tensor that would change the result if it were not ignored."""
-        for name, stored in self.tensors.entries.items():
+        for name, entry in self.checkpoint.entries.items():
             # Some files keep the constants of rotation, or a tied head a second time.
-            if name not in self.used and name != "lm_head.weight" and "rotary_emb" not in name:
+            passed = "rotary_emb" in name or name in ("lm_head.weight", "output.weight")
+            if is_side(name) and name not in self.used and not passed:
+                if self._inner(name):
+                    continue
                 raise CheckpointError(
-                    f"{stored.where}: should be a tensor of BitNetForCausalLM or LlamaForCausalLM "
-                    "in a layer that config.json counts, which this decoder could apply; "
-                    "use another model"
+                    f"{entry.where}: should be a norm of a BitNet, LLaMA or Qwen decoder, in a "
+                    "layer that it has, which this decoder could apply; use another model"
                 )
+        for bias in ("lm_head.bias", "output.bias"):
+            if bias in self.checkpoint.entries:
+                raise CheckpointError(
+                    f"{self.checkpoint.entries[bias].where}: the head should have no bias, which "
+                    "this decoder does not apply"
+                )
+
+    def _inner(self, name: str) -> bool:
+        """Whether it is a norm inside a linear layer, which came with that."""
+        return any(
+            matrix.inner_norm is not None and matrix.inner_norm.name == name
+            for matrix in self.checkpoint.matrices
+        )

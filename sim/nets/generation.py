@@ -9,7 +9,7 @@ import numpy as np
 from sim.nets.decoder import Decoder, Record
 from sim.nets.decoder_weights import Floats
 from sim.nets.network import Matmul
-from sim.nets.vocabulary import VOCABULARY_FILE, PromptError
+from sim.nets.vocabulary import TOKENISER_FILE, PromptError
 
 
 def generate(
@@ -24,18 +24,24 @@ def generate(
 ) -> Iterator[str]:
     """Continue a text, token by token: the prompt is one pass, each token after it another.
 
+    It ends early with a token that the tokeniser has for that. What a token adds to the text may be
+    nothing, where a character takes several.
+
     Each token is drawn with probability softmax(logits / temperature), by one number of
     ``numpy.random.default_rng(seed)`` each; temperature 0 takes the most probable one, the first
     of equals. Equal logits give equal text.
 
-    prompt: at least one character, all of them in the vocabulary.
-    tokens: how many to yield, at least 1.
+    prompt: at least one token.
+    tokens: how many to yield at most, at least 1.
     seed: at least 0. temperature: at least 0, finite.
     PromptError for anything else, and where prompt and tokens exceed the model's positions, before
     the first pass.
     """
     if decoder.vocabulary is None:
-        raise PromptError(f"the model should have a {VOCABULARY_FILE}, which names its tokens")
+        raise PromptError(
+            f"the model should have a {TOKENISER_FILE} beside its weights, or a vocabulary in its "
+            "GGUF file, which names its tokens"
+        )
     if not prompt:
         raise PromptError("the prompt should have at least one character, not none")
     if tokens < 1:
@@ -45,6 +51,8 @@ def generate(
     if not 0 <= temperature < np.inf:
         raise PromptError(f"temperature should be at least 0 and finite, not {temperature}")
     ids = decoder.vocabulary.encode(prompt)
+    if not ids:
+        raise PromptError("the prompt should have at least one token, not none")
     decoder.check_length(len(ids) + tokens - 1)  # The last one is not fed back.
     return _generated(decoder, ids, tokens, matmul, seed, temperature, record)
 
@@ -60,10 +68,14 @@ def _generated(
 ) -> Iterator[str]:
     assert decoder.vocabulary is not None
     rng, cache = np.random.default_rng(seed), decoder.new_cache()
+    decoding = decoder.vocabulary.texts()
     for _ in range(tokens):
         logits = decoder.forward(ids, cache, matmul, record)[-1]
-        ids = [choose(logits, temperature, float(rng.random()))]
-        yield decoder.vocabulary.decode(ids)
+        token = choose(logits, temperature, float(rng.random()))
+        ids = [token]
+        yield decoding.step(token)
+        if token in decoder.vocabulary.stops:
+            return
 
 
 def choose(logits: Floats, temperature: float, u: float) -> int:

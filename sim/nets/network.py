@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sim.checkpoints import (
+    Checkpoint,
     CheckpointError,
     TernaryLayer,
     first_strange,
-    list_layers,
-    read_config,
     read_layer,
     read_tensor,
 )
@@ -36,12 +35,20 @@ class NetworkValueError(ValueError):
 
 
 Matmul = Callable[[TernaryLayer, NDArray[np.signedinteger]], NDArray[np.int64]]
-"""(layer, acts (T, N) int8 or int16) -> exact integer products (T, M)."""
+"""(layer, acts (T, N) int8 or int16) -> exact products (segments, T, M) of each segment."""
 
 
 def golden_matmul(layer: TernaryLayer, acts: NDArray[np.signedinteger]) -> NDArray[np.int64]:
-    """The exact products of one layer, (T, N) -> (T, M) int64, from :mod:`sim.golden.integers`."""
-    return golden.ternary_matmul(acts, layer.weights)
+    """The exact products of one layer, int64, from :mod:`sim.golden.integers`."""
+    width = layer.in_features // layer.segments
+    return np.stack(
+        [
+            golden.ternary_matmul(
+                acts[:, first : first + width], layer.weights[:, first : first + width]
+            )
+            for first in range(0, layer.in_features, width)
+        ]
+    )
 
 
 def relu(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,19 +80,26 @@ class Network:
     layers: the outputs of each are the inputs of the next; at least one.
     activation: "relu" or "relu2"; none follows the last layer.
     rms_norm_eps: of the normalisation before each layer's quantiser, above 0.
+    inner_norm_eps: of a norm with learned gains after it, in layers that have one.
     """
 
     layers: tuple[TernaryLayer, ...]
     activation: str
     rms_norm_eps: float
+    inner_norm_eps: float | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> Network:
-        """Read config.json and model.safetensors of a folder.
+    def load(cls, checkpoint: Checkpoint) -> Network:
+        """Read a checkpoint whose config.json lists its layers.
 
-        CheckpointError if either cannot be read or the layers do not form a chain.
+        CheckpointError if it does not, or the layers do not form a chain.
         """
-        config = read_config(folder)
+        config = checkpoint.config
+        if config is None or config.layers is None:
+            raise CheckpointError(
+                f"{checkpoint.path}: should have a config.json that lists its layers in order, "
+                "as a chain"
+            )
         if config.hidden_act not in ACTIVATIONS:
             raise CheckpointError(
                 f"{config.file}: hidden_act: should be {' or '.join(map(repr, ACTIVATIONS))}, "
@@ -93,15 +107,16 @@ class Network:
             )
         if config.rms_norm_eps is None:
             raise CheckpointError(f"{config.file}: rms_norm_eps: should be a number, not missing")
-        infos = list_layers(folder)
-        for before, after in pairwise(infos):
+        layers = tuple(read_layer(matrix) for matrix in checkpoint.matrices)
+        for before, after in pairwise(layers):
             if before.out_features != after.in_features:
                 raise CheckpointError(
                     f"{config.file}: {after.name}: in_features should be the "
                     f"{before.out_features} outputs of {before.name}, not {after.in_features}"
                 )
-        layers = tuple(read_layer(info) for info in infos)
-        return cls(layers, config.hidden_act, config.rms_norm_eps)
+        quantization = config.quantization
+        inner = None if quantization is None else quantization.inner_norm_eps
+        return cls(layers, config.hidden_act, config.rms_norm_eps, inner)
 
     def infer(
         self,
@@ -140,26 +155,36 @@ class Network:
             else:
                 check_squares("images", x, "scale them down")
             x = rms_norm(x, self.rms_norm_eps)
+            if layer.inner_norm is not None:
+                assert self.inner_norm_eps is not None
+                x = rms_norm(x, self.inner_norm_eps) * layer.inner_norm
             if number is None:
                 acts, act_scale = activations_absmax(x, act_bits)
             else:
                 acts, act_scale = _encoded(layer.name, x, number), np.ones(len(x))
             products = matmul(layer, acts)
-            if products.shape != (len(acts), layer.out_features) or products.dtype.kind not in "iu":
-                raise ValueError(
-                    f"{layer.name}: products must be ({len(acts)}, {layer.out_features}) integers, "
-                    f"found {products.dtype} of shape {products.shape}"
-                )
+            check_products(layer, products, len(acts))
             values = products.astype(np.float64)
             if number is not None:
                 values = golden_fixed.decode(products, sums or number)
                 hint = "use a core whose sum_format has a wider range"
                 legal = f"finite in {sums or number}"
-                check_finite(f"{layer.name}: outputs", values, hint, legal)
+                for segment in values:
+                    check_finite(f"{layer.name}: outputs", segment, hint, legal)
             with np.errstate(over="ignore"):
-                x = values * (layer.gain / act_scale)[:, None]
-            check_finite(f"{layer.name}: outputs", x, f"check its weight_scale, {layer.scale}")
+                x = layer.outputs(values, act_scale)
+            check_finite(f"{layer.name}: outputs", x, "check its weight_scale")
         return x
+
+
+def check_products(layer: TernaryLayer, products: NDArray[Any], tokens: int) -> None:
+    """ValueError unless a matmul gave integers of the right shape."""
+    shape = (layer.segments, tokens, layer.out_features)
+    if products.shape != shape or products.dtype.kind not in "iu":
+        raise ValueError(
+            f"{layer.name}: products must be {shape} integers, "
+            f"found {products.dtype} of shape {products.shape}"
+        )
 
 
 def _encoded(layer: str, x: NDArray[np.float64], number: str) -> NDArray[Any]:

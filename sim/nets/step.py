@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.system import System
-from sim.checkpoints import Checkpoint, CheckpointError, Scales
-from sim.checkpoints.architecture import ROLES, Architecture, layer_and_role
+from sim.checkpoints import Checkpoint, CheckpointError, Scales, read_layer
+from sim.checkpoints.architecture import Architecture
+from sim.checkpoints.families import ROLES
 from sim.golden import fixed as golden_fixed
 from sim.nets.network import relu2, rms_norm
 from sim.nets.quantise import activations_absmax
@@ -83,43 +84,33 @@ def random_layers(architecture: Architecture, seed: int, core: CoreConfig) -> Ge
 def checkpoint_layers(checkpoint: Checkpoint) -> tuple[Architecture, GetLayer]:
     """A checkpoint's weights, each matrix read when it is asked for, and the model's sizes.
 
-    The width of a head does not show in shapes; here queries are as many heads as keys.
-    CheckpointError unless the checkpoint has the seven projections of every decoder layer, all
-    with the same shapes.
+    CheckpointError unless it is a decoder with a gate, all of whose layers are alike and whole.
     """
-    tensors = {
-        place: tensor
-        for tensor in checkpoint.tensors
-        if (place := layer_and_role(tensor.name)) is not None
-    }
-    layers = 1 + max((index for index, _ in tensors), default=-1)
-    for index in range(max(1, layers)):
+    wanted = checkpoint.wanted
+    sizes = None if isinstance(wanted, str) else wanted.uniform
+    if isinstance(wanted, str) or sizes is None or sizes.roles != ROLES:
+        reason = wanted if isinstance(wanted, str) else "its layers are of other kinds"
+        raise CheckpointError(
+            f"{checkpoint.path}: should be a decoder with {', '.join(ROLES)} in every layer, all "
+            f"alike: {reason}"
+        )
+    matrices = {(matrix.layer, matrix.role): matrix for matrix in checkpoint.matrices}
+    for index in range(sizes.layers):
         for role in ROLES:
-            if (index, role) not in tensors:
+            if (index, role) not in matrices:
                 raise CheckpointError(
                     f"{checkpoint.path}: should have the projections {', '.join(ROLES)} of every "
                     f"decoder layer, not lack {role} of layer {index}; use a whole decoder"
                 )
-    first = {role: tensors[0, role] for role in ROLES}
-    queries, keys = first["q"].out_features, first["k"].out_features
-    if queries % keys:
+    if sizes.heads % sizes.kv_heads:
         raise CheckpointError(
             f"{checkpoint.path}: should have a whole number of query heads for each of keys, "
-            f"not {queries} queries and {keys} keys"
+            f"not {sizes.heads} and {sizes.kv_heads}"
         )
-    sizes = Architecture(
-        hidden=first["q"].in_features,
-        ffn=first["up"].out_features,
-        heads=queries // keys,
-        kv_heads=1,
-        head_dim=keys,
-        layers=layers,
-    )
-    sizes.check(tensors.values(), f"layer 0 of {checkpoint.path}")
 
     def layer(index: int, role: str) -> Linear:
-        tensor = tensors[index, role]
-        return Linear(tensor.name, tensor.weights(), tensor.scales().coarsest())
+        read = read_layer(matrices[index, role])
+        return Linear(read.name, read.weights, read.scales, read.bias)
 
     return sizes, layer
 

@@ -217,18 +217,18 @@ class Linear:
             return np.ones(self.shape.out_features)
         column = self.scales.values[:, segment]
         if self.scales.convention == "divide":
-            column = 1 / column
+            column = np.divide(1, column, out=np.zeros_like(column), where=column != 0)
         return np.repeat(column, self.shape.out_features // len(column))
 
 
 def integer_products(plan: Plan, products: Sequence[Sequence[NDArray[Any]]]) -> NDArray[np.int64]:
-    """Exact sums (T, M) of a layer of one segment on integer cores: runs over inputs added up."""
-    assert plan.shape.segments == 1
+    """Exact sums of each segment (segments, T, M) of a layer on integer cores: runs over inputs
+    added up."""
     tokens = len(products[0][0])
-    sums = np.zeros((tokens, plan.shape.out_features), np.int64)
+    sums = np.zeros((plan.shape.segments, tokens, plan.shape.out_features), np.int64)
     for parts, found in zip(plan.parts, products, strict=True):
         for part, values in zip(parts, found, strict=True):
-            sums[:, part.rows] += values
+            sums[part.segment][:, part.rows] += values
     return sums
 
 

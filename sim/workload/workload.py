@@ -8,8 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from hwgen.spec.system import System
-from sim.checkpoints import Checkpoint
-from sim.checkpoints.architecture import layer_and_role
+from sim.checkpoints import Checkpoint, LeftOut
 from sim.workload.layers import LayerCycles, LayerShape, Plan
 from sim.workload.zoo import Model
 
@@ -33,11 +32,15 @@ class LayerKind:
 
 @dataclass(frozen=True)
 class Workload:
-    """The ternary layers of a model; a token passes each once. Nothing else of it is here."""
+    """The ternary layers of a model; a token passes each once. Nothing else of it is here.
+
+    left_out: matrices of a checkpoint that are not among them, each with the reason.
+    """
 
     name: str
     source: str
     layers: tuple[LayerKind, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def weights(self) -> int:
@@ -69,13 +72,13 @@ def of_checkpoint(checkpoint: Checkpoint) -> Workload:
     those that cannot be applied.
     """
     counts: Counter[tuple[str, LayerShape]] = Counter()
-    for tensor in checkpoint.tensors:
-        place = layer_and_role(tensor.name)
+    for matrix in checkpoint.matrices:
+        tensor = matrix.tensor
         segments = tensor.scales().coarsest().values.shape[1]
-        shape = LayerShape(tensor.out_features, tensor.in_features, segments)
-        counts[tensor.name if place is None else place[1], shape] += 1
+        counts[matrix.role, LayerShape(tensor.out_features, tensor.in_features, segments)] += 1
     layers = tuple(LayerKind(role, shape, count) for (role, shape), count in counts.items())
-    return Workload(checkpoint.path.name, str(checkpoint.path), layers)
+    path = checkpoint.path
+    return Workload(path.name, str(path), layers, checkpoint.left_out)
 
 
 @dataclass(frozen=True)

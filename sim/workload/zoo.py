@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,6 +47,9 @@ class Model(Strict):
     name: Annotated[str, Field(min_length=1, description="as published")]
     aliases: Annotated[
         list[str], Field(description="other names that it is called by, beside the file's")
+    ] = Field(default_factory=list)
+    repositories: Annotated[
+        list[str], Field(description="repositories of Hugging Face that hold it")
     ] = Field(default_factory=list)
     source: Annotated[str, Field(min_length=1, description="where the sizes come from")]
     hidden: Annotated[int, Field(ge=1, description="width of the residual stream")]
@@ -92,7 +97,7 @@ def model_names() -> tuple[str, ...]:
 
 
 def load_model(name: str) -> Model:
-    """A model of the zoo by its file's name or an alias; ConfigError for another name."""
+    """A model of the zoo by any of its names; ConfigError for another name."""
     found = find_model(name)
     if found is None:
         raise ConfigError(unknown_model(name))
@@ -100,14 +105,29 @@ def load_model(name: str) -> Model:
 
 
 def find_model(name: str) -> Model | None:
-    """A model of the zoo by its file's name or an alias; None for another name."""
+    """A model of the zoo by the name of its file, its own, an alias, or its repository with or
+    without the owner, in upper or lower case; None for another name."""
     if name in model_names():
         return load(Model, FOLDER / f"{name}.yaml")
-    models = (load(Model, FOLDER / f"{file}.yaml") for file in model_names())
-    return next((model for model in models if name in model.aliases), None)
+    file = _names().get(name.casefold())
+    return None if file is None else load(Model, FOLDER / f"{file}.yaml")
+
+
+@cache
+def _names() -> dict[str, str]:
+    """File of every name, in lower case."""
+    names = {}
+    for file in model_names():
+        model = load(Model, FOLDER / f"{file}.yaml")
+        owned = [repository.partition("/")[2] for repository in model.repositories]
+        for name in (file, model.name, *model.aliases, *model.repositories, *owned):
+            names[name.casefold()] = file
+    return names
 
 
 def unknown_model(name: str) -> str:
     """The error for a name that no model has."""
     known = ", ".join(model_names())
-    return f"model: should be a checkpoint or one of {known}, not {name!r}"
+    close = get_close_matches(name.casefold(), _names(), 1, 0.75)
+    hint = f"; did you mean {_names()[close[0]]!r}?" if close else ""
+    return f"model: should be a checkpoint or one of {known}, not {name!r}{hint}"

@@ -21,7 +21,7 @@ TRAINING = json.loads((TINYLM / "training.json").read_text())
 
 @pytest.fixture(scope="module")
 def decoder():
-    return Decoder.load(TINYLM)
+    return Decoder.load(open_checkpoint(TINYLM))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sim.checkpoints import CheckpointError, pack_rows
+from sim.checkpoints import Checkpoint, CheckpointError, Reading, open_checkpoint, pack_rows
 
 # A decoder with one layer; every size is divisible by 256, for TQ1_0 and TQ2_0.
 HIDDEN, FFN, HEADS, KV_HEADS, HEAD_DIM = 256, 768, 4, 2, 64
@@ -39,6 +39,11 @@ def ternary(shape, seed=0):
     return np.random.default_rng(seed).integers(-1, 2, shape).astype(np.int8)
 
 
+def open_partly(path, layout=None, scale=None) -> Checkpoint:
+    """What there is of a checkpoint, complete or not."""
+    return open_checkpoint(path, Reading(layout, scale, partial=True))
+
+
 def refusal(function, *args, **kwargs) -> str:
     """The message of the one-line CheckpointError that a call must raise."""
     with pytest.raises(CheckpointError) as caught:
@@ -47,11 +52,13 @@ def refusal(function, *args, **kwargs) -> str:
     return str(caught.value)
 
 
-def write_tq(path: Path, kind: str, tensors: dict[str, np.ndarray], metadata=METADATA) -> Path:
+def write_tq(
+    path: Path, kind: str, tensors: dict[str, np.ndarray], metadata=METADATA, name="llama"
+) -> Path:
     """A GGUF file by the reference library, matrices quantised by ``gguf.quants``."""
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, name)
     for key, value in metadata.items():
-        writer.add_uint32(f"llama.{key}", value)
+        writer.add_uint32(f"{name}.{key}", value)
     writer.add_token_list(["<s>", "a", "ä"])
     writer.add_array("llama.rope.sizes", [1, 2, 3])
     writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
@@ -71,16 +78,17 @@ def text(value: str) -> bytes:
     return struct.pack("<Q", len(data)) + data
 
 
-def gguf_bytes(tensors, metadata=METADATA, version=3, suffix=".weight") -> bytes:
-    """A GGUF file by hand. tensors: name → (shape, type, data); metadata: integers of bitnet."""
+def gguf_bytes(tensors, metadata=METADATA, version=3, suffix=".weight", name="bitnet") -> bytes:
+    """A GGUF file by hand. tensors: name → (shape, type, data); metadata: integers; name: of the
+    architecture."""
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata) + 2)
-    head += text("general.architecture") + struct.pack("<I", 8) + text("bitnet")
+    head += text("general.architecture") + struct.pack("<I", 8) + text(name)
     head += text("tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("bc")
     for key, value in metadata.items():
-        head += text(f"bitnet.{key}") + struct.pack("<II", 4, value)
+        head += text(f"{name}.{key}") + struct.pack("<II", 4, value)
     data = b""
-    for name, (shape, kind, content) in tensors.items():
-        head += text(name + suffix) + struct.pack("<I", len(shape))
+    for tensor, (shape, kind, content) in tensors.items():
+        head += text(tensor + suffix) + struct.pack("<I", len(shape))
         head += b"".join(struct.pack("<Q", size) for size in reversed(shape))
         head += struct.pack("<IQ", kind, len(data))
         data += content + bytes(-len(content) % 32)
@@ -124,6 +132,7 @@ def packed(names, shape=(8, 6), scale=0.5) -> dict[str, np.ndarray]:
 
 BITNET = {"quantization_config": {"quant_method": "bitnet", "linear_class": "autobitlinear"}}
 LLAMA_SIZES = {
+    "model_type": "llama",
     "hidden_size": HIDDEN,
     "intermediate_size": FFN,
     "num_attention_heads": HEADS,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from math import cos, exp, sin, sqrt
+from math import cos, exp, pi, sin, sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
-from sim.checkpoints import pack_rows
+from sim.checkpoints import open_checkpoint, pack_rows
+from sim.nets.decoder import Decoder
+from sim.nets.vocabulary import character_tokenizer
 
 LAYERS, HIDDEN, FFN, HEAD_DIM, VOCAB = 2, 12, 20, 4, 7  # 4 heads: 16 queries, not hidden_size
 CHARACTERS = "\n abcé?"
@@ -45,6 +47,22 @@ CASES: dict[str, dict[str, Any]] = {
     | {"num_key_value_heads": 1, "tie_word_embeddings": False, "hidden_act": "silu"},
     "llama_rope_parameters": {k: v for k, v in LLAMA.items() if k != "rope_theta"}
     | {"rope_parameters": {"rope_type": "default", "rope_theta": 37.5}, "rms_norm_eps": 0.01},
+    "llama_linear_rope": LLAMA | {"rope_scaling": {"type": "linear", "factor": 2.5}},
+    "llama3_rope": LLAMA
+    | {
+        "rope_theta": 1000.0,
+        "rope_scaling": {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 24,
+        },
+    },
+    "qwen2_biases": LLAMA | {"model_type": "qwen2"},
+    "qwen3_head_norms": LLAMA | {"model_type": "qwen3"},
+    "bitnet_inner_norms": BITNET
+    | {"quantization_config": BITNET["quantization_config"] | {"use_rms_norm": True}},
 }
 
 
@@ -67,8 +85,13 @@ class Model:
         save_file(self.tensors(), folder / "model.safetensors")
         (folder / "config.json").write_text(json.dumps(self.config))
         if characters is not None:
-            (folder / "characters.json").write_text(json.dumps({"characters": characters}))
+            character_tokenizer(characters).save(str(folder / "tokenizer.json"))
         return folder
+
+
+def load_decoder(folder: Path) -> Decoder:
+    """The decoder in a folder."""
+    return Decoder.load(open_checkpoint(folder))
 
 
 def random_model(config: dict[str, Any], seed: int = 1) -> Model:
@@ -87,6 +110,10 @@ def random_model(config: dict[str, Any], seed: int = 1) -> Model:
     norms = {"input_layernorm": HIDDEN, "post_attention_layernorm": HIDDEN}
     if config["model_type"] == "bitnet":
         norms |= {"self_attn.attn_sub_norm": queries, "mlp.ffn_sub_norm": FFN}
+    if config["model_type"] == "qwen3":
+        norms |= {"self_attn.q_norm": HEAD_DIM, "self_attn.k_norm": HEAD_DIM}
+    if config["quantization_config"].get("use_rms_norm"):
+        norms |= {f"{name}.rms_norm": shape[1] for name, shape in shapes.items()}
     divide = config["quantization_config"]["linear_class"] == "bitlinear"
     ternary, scales, real = {}, {}, {}
     for i in range(LAYERS):
@@ -96,6 +123,9 @@ def random_model(config: dict[str, Any], seed: int = 1) -> Model:
             scales[f"model.layers.{i}.{name}"] = 1 / scale if divide else scale
         for name, size in norms.items():
             real[f"model.layers.{i}.{name}.weight"] = rng.uniform(0.5, 2, size).astype(np.float32)
+        for name in ("q", "k", "v") if config["model_type"] == "qwen2" else ():
+            bias = rng.normal(size=shapes[f"self_attn.{name}_proj"][0]).astype(np.float32)
+            real[f"model.layers.{i}.self_attn.{name}_proj.bias"] = bias
     real["model.norm.weight"] = rng.uniform(0.5, 2, HIDDEN).astype(np.float32)
     for name in (
         ("model.embed_tokens",)
@@ -138,6 +168,8 @@ class PlainLoops:
         name = f"model.layers.{i}.self_attn"
         q, k, v = (self.linear(f"{name}.{role}_proj", x) for role in "qkv")
         kv_heads = self.config["num_key_value_heads"]
+        if self.config["model_type"] == "qwen3":
+            q, k = self.head_norms(q, f"{name}.q_norm"), self.head_norms(k, f"{name}.k_norm")
         for head in range(kv_heads):
             part = slice(head * HEAD_DIM, (head + 1) * HEAD_DIM)
             keys.setdefault((i, head), []).append(self.rotate(k[part], position))
@@ -161,7 +193,13 @@ class PlainLoops:
         inner = [a * u for a, u in zip(act, up, strict=True)]
         return self.linear(f"{name}.down_proj", self.sub_norm(inner, f"{name}.ffn_sub_norm"))
 
+    def head_norms(self, x, name):
+        heads = [x[i : i + HEAD_DIM] for i in range(0, len(x), HEAD_DIM)]
+        return [value for head in heads for value in self.norm(head, name)]
+
     def linear(self, name, x):
+        if self.config["quantization_config"].get("use_rms_norm"):
+            x = self.norm(x, f"{name}.rms_norm", 1e-6)
         largest = max(abs(value) for value in x)
         acts = [round(value * (127 / largest)) for value in x]
         products = [dot(acts, row) for row in self.model.ternary[name].tolist()]
@@ -169,19 +207,39 @@ class PlainLoops:
         scale = self.model.scales[name]
         if self.config["quantization_config"]["linear_class"] == "bitlinear":
             scale = 1 / scale
-        return [product * scale * largest / 127 for product in products]
+        bias = self.real.get(f"{name}.bias", [0.0] * len(products))
+        outputs = [product * scale * largest / 127 for product in products]
+        return [output + b for output, b in zip(outputs, bias, strict=True)]
 
     def rotate(self, head, position):
-        rope = self.config.get("rope_parameters", self.config)["rope_theta"]
         half, turned = HEAD_DIM // 2, [0.0] * HEAD_DIM
         for j in range(half):
-            angle = position / rope ** (2 * j / HEAD_DIM)
+            angle = position * self.frequency(j)
             turned[j] = head[j] * cos(angle) - head[j + half] * sin(angle)
             turned[j + half] = head[j + half] * cos(angle) + head[j] * sin(angle)
         return turned
 
-    def norm(self, x, name):
-        rms = sqrt(sum(value * value for value in x) / len(x) + self.config["rms_norm_eps"])
+    def frequency(self, j):
+        plain = 1 / self.config.get("rope_parameters", self.config)["rope_theta"] ** (
+            2 * j / HEAD_DIM
+        )
+        scaling = self.config.get("rope_scaling") or {}
+        if scaling.get("type") == "linear":
+            return plain / scaling["factor"]
+        if scaling.get("rope_type") != "llama3":
+            return plain
+        length, original = 2 * pi / plain, scaling["original_max_position_embeddings"]
+        low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+        if length < original / high:
+            return plain
+        if length > original / low:
+            return plain / scaling["factor"]
+        smooth = (original / length - low) / (high - low)
+        return (1 - smooth) * plain / scaling["factor"] + smooth * plain
+
+    def norm(self, x, name, eps=None):
+        eps = self.config["rms_norm_eps"] if eps is None else eps
+        rms = sqrt(sum(value * value for value in x) / len(x) + eps)
         gains = self.real[f"{name}.weight"]
         return [value / rms * gain for value, gain in zip(x, gains, strict=True)]
 

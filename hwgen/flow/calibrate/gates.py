@@ -28,7 +28,7 @@ from hwgen.spec.config import CoreConfig
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import Structure, structure
 from hwgen.verilog.emit import Emitted, emit
-from sim.checkpoints import TernaryLayer
+from sim.checkpoints import TernaryLayer, open_checkpoint
 from sim.golden import fixed as golden_fixed
 from sim.nets.network import Network, golden_matmul, read_test_set
 from sim.nets.packaged import CHECKPOINTS
@@ -152,7 +152,7 @@ def digits_work(config: CoreConfig) -> Work:
             f"codebook: should be ternary for the weights of {DIGITS.name}, not "
             f"{config.codebook!r}; take random data"
         )
-    network = Network.load(DIGITS)
+    network = Network.load(open_checkpoint(DIGITS))
     images, _ = read_test_set(DIGITS)
     layer = network.layers[DIGITS_LAYER]
     outs, ins = layer.weights.shape
@@ -166,7 +166,7 @@ def digits_work(config: CoreConfig) -> Work:
         if floats is None:
             return golden_matmul(this, acts)
         values = golden_fixed.decode(acts, floats) @ this.weights.T.astype(np.float64)
-        return golden_fixed.encode(values, "fp32").astype(np.int64)
+        return golden_fixed.encode(values, "fp32").astype(np.int64)[None]
 
     network.infer(images[:tokens], keep, config.number.bits, floats, "fp32" if floats else None)
     weights: NDArray[Any] = layer.weights

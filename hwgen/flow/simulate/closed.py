@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from hwgen.flow.checkpoint import ModelSource
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system
+from sim.checkpoints import Reading
 from sim.workload.layers import LayerCycles
 from sim.workload.workload import LayerKind, Pass, Workload, run_pass
 
@@ -107,6 +108,7 @@ class Simulation(Record):
             "energy_note": self.energy_note,
             "codebook_note": self.system.core.book.demand,
             "omitted": OMITTED,
+            "left_out": [asdict(matrix) for matrix in self.workload.left_out],
         }
 
     def _phase(self, phase: Phase) -> dict[str, Any]:
@@ -155,15 +157,14 @@ def simulate(
     clock_ns: float | None = None,
     tech: str | None = None,
     activity: str = "random",
-    i2s_layout: str | None = None,
-    scale: str | None = None,
+    how: Reading | None = None,
 ) -> Simulation:
     """Cycles, time and energy of the ternary layers of ``model`` on the cores in ``core``.
 
     model: of the zoo, or a checkpoint. core: a core or system file.
     bandwidth: of all weight streams together, "25.6 GB/s" or "512 bits/cycle"; None: no limit.
     clock_ns: by default that of ``tech``; unknown without either. tech: for clock and energy.
-    i2s_layout, scale: of a checkpoint, as `hwgen.flow.inspect` takes them.
+    how: to read a checkpoint.
     """
     if prefill < 0 or decode < 0 or prefill + decode == 0:
         raise ConfigError(
@@ -179,7 +180,7 @@ def simulate(
     if clock_ns is None and tech is not None:
         clock_ns, source = clock_of(system, tech), f"cost model, {tech}"
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
-    workload = ModelSource.find(model, i2s_layout, scale).workload()
+    workload = ModelSource.find(model, how).workload()
 
     def phase(name: str, tokens: int) -> Phase | None:
         if not tokens:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hwgen.base.errors import ConfigError
 from hwgen.base.yamlfile import Source
+from hwgen.flow.checkpoint import reading
 from hwgen.flow.simulate.closed import Simulation
 from hwgen.flow.simulate.closed import simulate as closed
 from hwgen.flow.simulate.step import RtlStep, simulate_rtl
@@ -14,8 +15,7 @@ from hwgen.flow.simulate.text import TextRun, simulate_text
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.system import System
 
-CHECKPOINT = ("--i2s-layout", "--scale")
-CLOSED = ("--prefill", "--decode", "--tech", "--activity", *CHECKPOINT)
+CLOSED = ("--prefill", "--decode", "--tech", "--activity")
 
 
 def simulate(
@@ -30,6 +30,8 @@ def simulate(
     activity: str = "random",
     i2s_layout: str | None = None,
     scale: str | None = None,
+    quantise: str | None = None,
+    partial: bool = False,
     rtl: bool = False,
     prompt: str | None = None,
     tokens: int = 64,
@@ -47,12 +49,13 @@ def simulate(
     model: name of a published model, or of a packaged checkpoint, or a checkpoint's path.
     bandwidth: of all weight streams together, "25.6 GB/s" or "512 bits/cycle"; None: no limit.
     clock_ns: by default that of ``technology``; unknown without either.
+    i2s_layout, scale, quantise, partial: how to read a checkpoint, as `hwgen.inspect` takes them.
     """
     of_phases = {"--prefill": prefill != 0, "--decode": decode != 1}
     of_costs = {"--tech": technology is not None, "--activity": activity != "random"}
-    of_files = {"--i2s-layout": i2s_layout is not None, "--scale": scale is not None}
     of_text = {"--tokens": tokens != 64, "--temperature": temperature != 0.8, "--seed": seed != 0}
-    given = of_phases | of_costs | of_files | of_text
+    given = of_phases | of_costs | of_text
+    how = reading(i2s_layout, scale, quantise, partial)
     if prompt is not None:
         _refuse("--prompt", given, ("--tokens", "--temperature", "--seed"))
         return simulate_text(
@@ -65,19 +68,19 @@ def simulate(
             temperature=temperature,
             bandwidth=bandwidth,
             clock_ns=clock_ns,
+            how=how,
             status=status,
             progress=progress,
         )
     if rtl:
-        _refuse("--rtl, one step of decode", given, ("--seed", *CHECKPOINT))
+        _refuse("--rtl, one step of decode", given, ("--seed",))
         return simulate_rtl(
             model,
             core,
             bandwidth=bandwidth,
             clock_ns=clock_ns,
             seed=seed,
-            i2s_layout=i2s_layout,
-            scale=scale,
+            how=how,
             progress=progress,
             status=status,
         )
@@ -93,8 +96,7 @@ def simulate(
         clock_ns=clock_ns,
         tech=technology,
         activity=activity,
-        i2s_layout=i2s_layout,
-        scale=scale,
+        how=how,
     )
 
 

@@ -21,7 +21,7 @@ from hwgen.flow.checkpoint import ModelSource
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.system import System, load_system
 from hwgen.verilog.emit import emit
-from sim.checkpoints import CheckpointError
+from sim.checkpoints import CheckpointError, Reading
 from sim.golden.codebooks import GroupError
 from sim.nets.step import Piece, golden_step
 from sim.verilated.runner import CoreModel
@@ -76,8 +76,7 @@ def simulate_rtl(
     bandwidth: str | None = None,
     clock_ns: float | None = None,
     seed: int = 0,
-    i2s_layout: str | None = None,
-    scale: str | None = None,
+    how: Reading | None = None,
     progress: Count = lambda done, total: None,
     status: Callable[[str], None] = lambda _: None,
 ) -> RtlStep:
@@ -88,7 +87,7 @@ def simulate_rtl(
     """
     system = load_system(core)
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
-    opened = ModelSource.find(model, i2s_layout, scale)
+    opened = ModelSource.find(model, how)
     name, architecture, layer, source = opened.layers(system.core, seed)
     status("generating")
     emitted = emit(system.core)

@@ -19,13 +19,13 @@ from hwgen.flow.checkpoint import ModelSource
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.system import System, load_system
 from hwgen.verilog.emit import emit
-from sim.checkpoints import TernaryLayer
+from sim.checkpoints import Reading, TernaryLayer
 from sim.golden.codebooks import GroupError
 from sim.nets.generation import generate
 from sim.nets.network import Matmul, NetworkValueError
 from sim.nets.vocabulary import PromptError
 from sim.verilated.runner import CoreModel
-from sim.workload.layers import LayerShape, Linear, Plan, integer_products, run_golden, run_rtl
+from sim.workload.layers import Linear, Plan, integer_products, run_golden, run_rtl
 
 ACT_BITS = 8
 """Bits of the activations of BitNet b1.58."""
@@ -102,12 +102,12 @@ class _Meter:
 
     def matmul(self, layer: TernaryLayer, acts: NDArray[np.signedinteger]) -> NDArray[np.int64]:
         """Products of one layer; one that comes again begins a new pass."""
-        plan = Plan(self.system, LayerShape(layer.out_features, layer.in_features), self.bits)
+        linear = Linear(layer.name, layer.weights, layer.scales)
+        plan = Plan(self.system, linear.shape, self.bits)
         self._first = self._first or layer.name
         if layer.name == self._first:
             self.measured.append(0)
             self.predicted.append(0)
-        linear = Linear(layer.name, layer.weights)
         self.predicted[-1] += plan.cycles(len(acts)).total
         if self.model is None:
             products = integer_products(plan, run_golden(plan, acts, linear))
@@ -130,6 +130,7 @@ def simulate_text(
     temperature: float = 0.8,
     bandwidth: str | None = None,
     clock_ns: float | None = None,
+    how: Reading | None = None,
     status: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TextRun:
@@ -147,7 +148,7 @@ def simulate_text(
         )
     bits = None if bandwidth is None else parse(bandwidth, clock_ns)
     status("reading the model")
-    decoder = ModelSource.find(model).decoder()
+    decoder = ModelSource.find(model, how).decoder()
 
     def write(meter: _Meter) -> str:
         text = ""

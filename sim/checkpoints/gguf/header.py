@@ -7,7 +7,8 @@ token of a vocabulary, which takes seconds. Names and block sizes of types still
 Layout (ggml/docs/gguf.md, versions 2 and 3, little-endian): ``GGUF``, u32 version, u64 tensors, u64
 values; each value: key, u32 type, value; each tensor: name, u32 dimensions, u64 sizes (innermost
 first), u32 type, u64 offset from the data; the data start at the next multiple of the alignment. A
-text is a u64 length and UTF-8. Arrays, which are the vocabulary, are skipped.
+text is a u64 length and UTF-8. Long arrays, which are the vocabulary, are skipped; where they start
+is kept.
 """
 
 from __future__ import annotations
@@ -21,19 +22,35 @@ from typing import Any
 
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from sim.checkpoints.architecture import Architecture
-from sim.checkpoints.base import CheckpointError, brief, listed
+from sim.checkpoints.architecture import MAX_LAYERS, Wanted, decoder_layers
+from sim.checkpoints.base import CheckpointError, brief
+from sim.checkpoints.families import FAMILIES, family_of_gguf
+from sim.checkpoints.storage import Stored
 
-I2_S = 36
-FOREIGN_TYPES = {I2_S: "I2_S", 37: "I8_S", 38: "TL1"}
-"""Types of BitNet's fork. Its TL2 is 39, as ggml's MXFP4."""
+I2_S, TL2, Q2_0, PQ2_0 = 36, 39, 42, 142
+FOREIGN_TYPES = {
+    I2_S: "I2_S",
+    37: "I8_S",
+    38: "TL1",
+    134: "IQ1_BN",
+    135: "IQ2_BN",
+    Q2_0: "Q2_0",
+    PQ2_0: "PQ2_0",
+    143: "PTQ1_0",
+}
+"""Types that the library does not know. TL2 of BitNet's fork is 39, as ggml's MXFP4."""
+STORED_TYPES = {0: "F32", 1: "F16", 24: "I8", 28: "F64", 30: "BF16"}
+"""Types of plain numbers, by their names in safetensors."""
 SCALARS = dict(zip((*range(8), 10, 11, 12), "BbHhIif?Qqd", strict=True))
 """Letters of :mod:`struct` for the types of numbers."""
 TEXT, ARRAY = 8, 9
 ALIGNMENT = 32
 MAX_DIMENSIONS = 4
 
+SHORT_ARRAY = MAX_LAYERS
+"""Elements of an array of numbers that is kept: one for each decoder layer."""
 Scalar = int | float | bool | str
+Value = Scalar | list[Scalar] | None
 
 
 @dataclass(frozen=True)
@@ -57,8 +74,15 @@ class GgufTensor:
 
     @property
     def type_name(self) -> str:
-        """Name of the tensor type in ggml or in BitNet."""
+        """Name of the tensor type in ggml, in BitNet or in another fork."""
         return type_name(self.type_id)
+
+    def stored(self) -> Stored | None:
+        """The tensor as one of plain numbers; None if it has another type."""
+        if self.type_id not in STORED_TYPES:
+            return None
+        dtype = STORED_TYPES[self.type_id]
+        return Stored(self.file, self.name, dtype, self.shape, self.offset)
 
     def check_room(self, size: int) -> None:
         """CheckpointError unless ``size`` bytes fit."""
@@ -72,45 +96,94 @@ class GgufTensor:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """Metadata (arrays as None) and tensors of a file."""
+    """Metadata (long arrays as None) and tensors of a file. arrays: byte of each array's first
+    element, its element type and length."""
 
     file: Path
-    values: dict[str, Scalar | None]
+    values: dict[str, Value]
     tensors: tuple[GgufTensor, ...]
+    arrays: dict[str, tuple[int, int, int]]
 
-    def architecture(self) -> Architecture:
-        """The sizes of the decoder; CheckpointError if one is missing."""
+    def wanted(self) -> Wanted | str:
+        """Which matrices the model has; else, why that is not known."""
         name = self.values.get("general.architecture")
-        if not isinstance(name, str):
+        family = family_of_gguf(name) if isinstance(name, str) else None
+        if family is None:
+            known = ", ".join(arch for one in FAMILIES for arch in one.gguf)
+            shown = "missing" if name is None else brief(name)
+            return f"{self.file}: general.architecture: should be one of {known}, not {shown}"
+        if self.values.get(f"{name}.expert_count"):
             raise CheckpointError(
-                f"{self.file}: general.architecture: should be a text, not {brief(name)}; "
-                f"the file has {listed(self.values)}"
+                f"{self.file}: {name}.expert_count: should be missing or 0, not "
+                f"{brief(self.values[f'{name}.expert_count'])}; use a model without experts"
             )
+        keys = {
+            "ffn": f"{name}.feed_forward_length",
+            "heads": f"{name}.attention.head_count",
+            "kv_heads": f"{name}.attention.head_count_kv",
+            "head_dim": f"{name}.attention.key_length",
+        }
+        layers = self._size(f"{name}.block_count")
+        if layers > MAX_LAYERS:
+            raise CheckpointError(
+                f"{self.file}: {name}.block_count: should be at most {MAX_LAYERS}, not {layers}"
+            )
+
+        def of_layer(size: str, layer: int) -> int | None:
+            if size in ("kv_heads", "head_dim") and keys[size] not in self.values:
+                return None
+            return self._size(keys[size], layer)
+
         hidden = self._size(f"{name}.embedding_length")
-        heads = self._size(f"{name}.attention.head_count")
-        kv_heads, head_dim = f"{name}.attention.head_count_kv", f"{name}.attention.key_length"
-        return Architecture(
-            hidden=hidden,
-            ffn=self._size(f"{name}.feed_forward_length"),
-            heads=heads,
-            kv_heads=self._size(kv_heads) if kv_heads in self.values else heads,
-            head_dim=self._size(head_dim) if head_dim in self.values else max(1, hidden // heads),
-            layers=self._size(f"{name}.block_count"),
+        return Wanted(
+            self.file, "the metadata", family, decoder_layers(family, hidden, layers, of_layer)
         )
 
-    def _size(self, key: str) -> int:
+    def _size(self, key: str, layer: int | None = None) -> int:
+        """A size, of one decoder layer where the file has one for each."""
         value = self.values.get(key)
+        if isinstance(value, list) and layer is not None and layer < len(value):
+            value, key = value[layer], f"{key}[{layer}]"
         if type(value) is int and value >= 1:
             return value
-        found = "missing" if key not in self.values else "an array" if value is None else value
+        shown = "missing" if value is None else brief(value)
         raise CheckpointError(
-            f"{self.file}: {key}: should be an integer of at least 1, not {found}; "
+            f"{self.file}: {key}: should be an integer of at least 1, not {shown}; "
             "convert the model again"
         )
+
+    def texts(self, key: str) -> list[str]:
+        """The texts of an array; CheckpointError if it is none."""
+        place, kind, count = self.arrays.get(key, (0, -1, 0))
+        if kind != TEXT:
+            raise CheckpointError(
+                f"{self.file}: {key}: should be texts, not {'missing' if kind < 0 else 'numbers'}; "
+                "convert the model again"
+            )
+        with self.file.open("rb") as stream:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        with data:
+            parser = _Parser(self.file, data, place)
+            return [parser.text() for _ in range(count)]
+
+    def numbers(self, key: str) -> list[Scalar]:
+        """The numbers of an array; CheckpointError if it is none."""
+        place, kind, count = self.arrays.get(key, (0, -1, 0))
+        if kind not in SCALARS:
+            raise CheckpointError(
+                f"{self.file}: {key}: should be numbers, not {'missing' if kind < 0 else 'texts'}; "
+                "convert the model again"
+            )
+        with self.file.open("rb") as stream:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        with data:
+            return list(struct.unpack_from(f"<{count}{SCALARS[kind]}", data, place))
 
 
 def type_name(type_id: int) -> str:
     """The name of a tensor type."""
+    if type_id == TL2:
+        return "MXFP4 (in BitNet's llama.cpp TL2)"
     try:
         return FOREIGN_TYPES.get(type_id) or GGMLQuantizationType(type_id).name
     except ValueError:
@@ -131,8 +204,9 @@ def read_header(file: Path) -> GgufHeader:
 class _Parser:
     """A place in the header that moves on."""
 
-    def __init__(self, file: Path, data: mmap.mmap) -> None:
-        self.file, self.data, self.size, self.place = file, data, len(data), 0
+    def __init__(self, file: Path, data: mmap.mmap, place: int = 0) -> None:
+        self.file, self.data, self.size, self.place = file, data, len(data), place
+        self.arrays: dict[str, tuple[int, int, int]] = {}
 
     def fault(self, message: str, place: int | None = None) -> CheckpointError:
         at = self.place if place is None else place
@@ -167,22 +241,26 @@ class _Parser:
         self.skip(4)
         version = self.take("I")
         if version not in (2, 3):
-            big = " (big-endian)" if version and not version & 0xFFFF else ""
+            if version and not version & 0xFFFF:
+                raise CheckpointError(
+                    f"{self.file}: header, byte 4: should be little-endian, not big-endian; "
+                    "convert it with gguf-py's gguf_convert_endian"
+                )
             raise CheckpointError(
-                f"{self.file}: header, byte 4: version should be 2 or 3, not {version}{big}; "
-                "convert the model again with a current llama.cpp, for little-endian"
+                f"{self.file}: header, byte 4: version should be 2 or 3, not {version}; "
+                "convert the model again with a current llama.cpp"
             )
         tensor_count, value_count = self.take("Q"), self.take("Q")
-        values: dict[str, Scalar | None] = {}
+        values: dict[str, Value] = {}
         for _ in range(value_count):
             key = self.text()
             if key in values:
                 raise self.fault(f"key {brief(key)} is there twice")
-            values[key] = self.value(self.take("I"))
+            values[key] = self.value(key, self.take("I"))
         infos = [self.tensor() for _ in range(tensor_count)]
-        return GgufHeader(self.file, values, self.placed(infos, values))
+        return GgufHeader(self.file, values, self.placed(infos, values), self.arrays)
 
-    def value(self, kind: int) -> Scalar | None:
+    def value(self, key: str, kind: int) -> Value:
         if kind == TEXT:
             return self.text()
         if kind in SCALARS:
@@ -191,8 +269,11 @@ class _Parser:
         if kind != ARRAY:
             raise self.fault(f"type of a value should be 0 … 12, not {kind}", self.place - 4)
         kind, count = self.take("I"), self.take("Q")
+        self.arrays[key] = (self.place, kind, count)
         if kind in SCALARS:
-            self.skip(count * struct.calcsize(f"<{SCALARS[kind]}"))
+            start = self.skip(count * struct.calcsize(f"<{SCALARS[kind]}"))
+            if count <= SHORT_ARRAY:
+                return list(struct.unpack_from(f"<{count}{SCALARS[kind]}", self.data, start))
         elif kind == TEXT:
             for _ in range(count):
                 self.skip(self.take("Q"))
@@ -239,7 +320,8 @@ class _Parser:
 
 def _check_size(tensor: GgufTensor) -> None:
     """CheckpointError if the data of a tensor of a type of ggml do not fit."""
-    if tensor.type_id in FOREIGN_TYPES or tensor.type_name.startswith("type "):
+    foreign = tensor.type_id in FOREIGN_TYPES or tensor.type_name.startswith("type ")
+    if foreign or tensor.type_id == TL2:
         return  # Of a size that its own reader knows, if there is one.
     block, size = GGML_QUANT_SIZES[GGMLQuantizationType(tensor.type_id)]
     tensor.check_room(-(-math.prod(tensor.shape) // block) * size)

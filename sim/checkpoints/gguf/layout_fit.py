@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.checkpoints.architecture import layer_and_role
 from sim.checkpoints.base import CheckpointError
+from sim.checkpoints.families import layer_and_roles
 from sim.checkpoints.gguf.i2s import LAYOUTS, I2sLayout, I2sTensor
 
 MARGIN = 10.0
@@ -66,8 +66,9 @@ def layout_fit(tensors: Iterable[I2sTensor]) -> LayoutFit | None:
     """Scores of the layouts on some decoder layers; None if no pair of matrices is there."""
     layers: dict[int, dict[str, I2sTensor]] = {}
     for tensor in tensors:
-        if (place := layer_and_role(tensor.name)) is not None:
-            layers.setdefault(place[0], {})[place[1]] = tensor
+        place = layer_and_roles(tensor.name)
+        if place is not None and len(place[1]) == 1:
+            layers.setdefault(place[0], {})[place[1][0]] = tensor
     chosen = [layers[number] for number in _spread(sorted(layers))]
     scores: dict[I2sLayout, float] = {}
     pairs = 0

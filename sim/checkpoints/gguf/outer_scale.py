@@ -1,4 +1,5 @@
-"""A second scale of a GGUF matrix: ``<layer>.scale``, which llama.cpp multiplies the product by."""
+"""A second scale of a GGUF matrix: ``<layer>.scale``, which llama.cpp multiplies the product
+by, or ``<layer>.weight_scale``, of which the file does not say how it applies."""
 
 from __future__ import annotations
 
@@ -12,18 +13,22 @@ from sim.checkpoints.base import CheckpointError, scale_fault
 
 @dataclass(frozen=True)
 class OuterScale:
-    """One float32 in a tensor of its own. offset: its first byte in the file."""
+    """One float32 in a tensor of its own.
+
+    offset: its first byte in the file. divides: the weights are divided by it.
+    """
 
     file: Path
     name: str
     offset: int
+    divides: bool = False
 
     def value(self) -> float:
-        """The scale; CheckpointError if it cannot be applied."""
+        """What the weights are multiplied by; CheckpointError if it cannot be applied."""
         value = float(np.memmap(self.file, np.uint8, "r", self.offset, (4,)).view("<f4")[0])
-        if fault := scale_fault(value, "multiply"):
+        if fault := scale_fault(value, "divide" if self.divides else "multiply"):
             raise CheckpointError(
                 f"{self.file}: {self.name}, byte {self.offset}: {fault}; "
                 "check how the checkpoint was made"
             )
-        return value
+        return 1 / value if self.divides else value

@@ -54,7 +54,13 @@ def test_json(inspect, tmp_path):
     tensors = {"a.weight": pack_rows(weights), "a.weight_scale": np.array([4], np.float32)}
     tensors["norm.weight"] = np.ones(3, np.float16)
     config = {"quantization_config": {"quant_method": "bitnet"}}
-    code, out, _ = inspect(write_folder(tmp_path, tensors, config), "--json")
+    tensors["lm_head.weight"] = np.ones((7, 6), np.float16)
+    tensors["b.weight"] = np.ones((5, 6), np.int32)
+    folder = write_folder(tmp_path, tensors, config)
+    code, _, err = inspect(folder)
+    assert code == 2
+    assert "give --partial to go on with what is there" in err
+    code, out, _ = inspect(folder, "--partial", "--json")
     assert code == 0
     share = np.count_nonzero(weights == 0) / 24
     assert json.loads(out) == {
@@ -74,27 +80,41 @@ def test_json(inspect, tmp_path):
         ],
         "weights": 24,
         "zero_fraction": share,
-        "others": {"F16": 1},
+        "left_out": [
+            {
+                "name": "b.weight",
+                "shape": [5, 6],
+                "type": "I32",
+                "reason": "of unknown meaning",
+            },
+            {
+                "name": "lm_head.weight",
+                "shape": [7, 6],
+                "type": "F16",
+                "reason": "output head, no linear layer of every token",
+            },
+        ],
+        "others": {"I32": 1, "F16": 2},
         "warnings": [],
     }
 
 
 def test_many_scales_and_other_tensors(inspect, tmp_path):
     values = ternary((2, 512)) * np.repeat([[1.0, 2.0], [4.0, 8.0]], 256, axis=1)
-    file = write_tq(tmp_path / "m.gguf", "TQ1_0", {"x": values})
-    code, out, _ = inspect(file)
+    file = write_tq(tmp_path / "m.gguf", "TQ1_0", {"x": values}, name="tester")
+    code, out, _ = inspect(file, "--partial")
     assert code == 0
     assert re.search(r"x +│ TQ1_0 +│ +2 × 512 +│ +× 1 … 8 \(4\)", out)
-    assert "Tensors that are not ternary: 1 F32." in out
+    assert "Tensors of no ternary linear layer: 1 F32." in out
 
 
 def test_scale_option(inspect, tmp_path):
     tensors = {"a.weight": pack_rows(ternary((4, 6))), "a.weight_scale": np.ones(1, np.float32)}
     folder = write_folder(tmp_path, tensors)
-    code, _, err = inspect(folder)
+    code, _, err = inspect(folder, "--partial")
     assert code == 2
     assert "give --scale multiply (AutoBitLinear) or --scale divide (BitLinear)" in err
-    code, out, _ = inspect(folder, "--scale", "divide")
+    code, out, _ = inspect(folder, "--partial", "--scale", "divide")
     assert (code, "÷ 1" in out) == (0, True)
     code, _, err = inspect(folder, "--scale", "times")
     assert code == 2
@@ -118,13 +138,14 @@ def test_a_layout_that_does_not_fit_is_a_warning(inspect, tmp_path):
 
 def test_a_layout_that_cannot_be_checked_is_a_warning(inspect, tmp_path):
     file = tmp_path / "m.gguf"
-    file.write_bytes(gguf_bytes({"x": ((4, 64), I2_S, i2s_bytes(ternary((4, 64)), "arm", 1.0))}))
-    code, _, err = inspect(file, "--i2s-layout", "arm")
+    data = i2s_bytes(ternary((4, 64)), "arm", 1.0)
+    file.write_bytes(gguf_bytes({"x": ((4, 64), I2_S, data)}, name="tester"))
+    code, _, err = inspect(file, "--partial", "--i2s-layout", "arm")
     assert code == 0
     assert (
         f"hwgen: warning: {file}: the weights do not tell whether I2_S layout 'arm' is right" in err
     )
-    code, _, err = inspect(file)
+    code, _, err = inspect(file, "--partial")
     assert code == 2
     assert "give --i2s-layout; the weights do not tell which it is" in err
     code, _, err = inspect(file, "--i2s-layout", "neon")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from sim.checkpoints import (
-    list_layers,
-    read_config,
-)
+from sim.checkpoints import open_checkpoint, read_config
 from tests.support.packed_files import CONFIG, listing, quantized, refused, write
 
+SIZES = {
+    "model_type": "llama",
+    "hidden_size": 8,
+    "intermediate_size": 16,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+}
 CONFIG_FAULTS = {
     "list": ([1], "should be a JSON object, not [1]"),
-    "no_quantization": (
-        {"hidden_act": "relu"},
-        "quantization_config: should be an object, not missing; the file has 'hidden_act'",
-    ),
-    "nothing": ({}, "quantization_config: should be an object, not missing; the file has nothing"),
     "quantization_text": (
         CONFIG | {"quantization_config": "bitnet"},
         "quantization_config: should be an object, not 'bitnet'",
@@ -26,9 +25,9 @@ CONFIG_FAULTS = {
         "quantization_config.quant_method: should be 'bitnet', not 'gptq'; "
         "only BitNet checkpoints can be read",
     ),
-    "online": (
-        quantized(quantization_mode="online"),
-        "quantization_config.quantization_mode: should be 'offline', not 'online'; "
+    "mode": (
+        quantized(quantization_mode="both"),
+        "quantization_config.quantization_mode: should be 'offline' or 'online', not 'both'; "
         "use the release with packed weights",
     ),
     "linear_class": (
@@ -76,6 +75,30 @@ CONFIG_FAULTS = {
         listing(in_features=True),
         "layers[0].in_features: should be an integer, not True",
     ),
+    "norm_text": (
+        quantized(use_rms_norm="yes"),
+        "quantization_config.use_rms_norm: should be true or false, not 'yes'",
+    ),
+    "norm_eps": (
+        quantized(use_rms_norm=True, rms_norm_eps=0),
+        "quantization_config.rms_norm_eps: should be above 0 and below 1, not 0",
+    ),
+    "experts": (
+        CONFIG | {"model_type": "llama", "num_local_experts": 8},
+        "num_local_experts: should be missing or 0, not 8; use a model without experts",
+    ),
+    "too_few_heads": (
+        CONFIG | SIZES | {"num_attention_heads": [4]},
+        "num_attention_heads: should have a size for every decoder layer, not 1 sizes",
+    ),
+    "no_heads": (
+        CONFIG | SIZES | {"num_attention_heads": [4, 0]},
+        "num_attention_heads[1]: should be at least 1, not 0",
+    ),
+    "many_layers": (
+        CONFIG | SIZES | {"num_hidden_layers": 10**8},
+        "should have at most 10000 layers, not 100000000",
+    ),
     "half_inputs": (
         listing(in_features=2.5),
         "layers[0].in_features: should be an integer, not 2.5",
@@ -87,7 +110,7 @@ CONFIG_FAULTS = {
 def test_unfit_config(tmp_path, config, message):
     write(tmp_path, config)
     assert refused(read_config, tmp_path) == f"{tmp_path / 'config.json'}: {message}"
-    assert refused(list_layers, tmp_path) == f"{tmp_path / 'config.json'}: {message}"
+    assert refused(open_checkpoint, tmp_path) == f"{tmp_path / 'config.json'}: {message}"
 
 
 BROKEN_JSON = {

@@ -8,8 +8,8 @@ import gguf
 import numpy as np
 import pytest
 
-from sim.checkpoints import examine, open_checkpoint, pack_rows
-from tests.support.checkpoint_files import BITNET, I2_S, gguf_bytes, write_folder
+from sim.checkpoints import examine, pack_rows
+from tests.support.checkpoint_files import BITNET, I2_S, gguf_bytes, open_partly, write_folder
 
 SHAPE = (4096, 1024)
 COUNT = 6
@@ -39,7 +39,7 @@ def write_gguf(folder, kind):
         row = gguf.quants.quantize(rng.integers(-1, 2, SHAPE[1]).astype(np.float32), kind)
         data = row.tobytes() * SHAPE[0]
     file = folder / "m.gguf"
-    file.write_bytes(gguf_bytes({str(i): (SHAPE, kind, data) for i in range(COUNT)}))
+    file.write_bytes(gguf_bytes({str(i): (SHAPE, kind, data) for i in range(COUNT)}, name="tester"))
     return file
 
 
@@ -59,7 +59,7 @@ def test_less_than_a_tensor_is_held(tmp_path, monkeypatch, write, layout):
     path = write(tmp_path)
     monkeypatch.setattr("sim.checkpoints.base.BLOCK_WEIGHTS", WEIGHTS // 16)
     monkeypatch.setattr("sim.checkpoints.unpacked.BLOCK_WEIGHTS", WEIGHTS // 16)
-    checkpoint = open_checkpoint(path, layout)
+    checkpoint = open_partly(path, layout)
     assert len(checkpoint.tensors) == COUNT
     tracemalloc.start()
     try:

@@ -11,15 +11,16 @@ import pytest
 from safetensors.numpy import save_file
 
 from sim.checkpoints import (
-    CheckpointError,
+    Reading,
     Scales,
-    list_layers,
+    open_checkpoint,
     pack_rows,
     read_config,
     read_layer,
     read_tensor,
     unpack_rows,
 )
+from sim.nets.network import golden_matmul
 from tests.support.packed_files import (
     CONFIG,
     QUANTIZATION,
@@ -37,6 +38,11 @@ def byte_of(file, tensor):
     data = file.read_bytes()
     length = int.from_bytes(data[:8], "little")
     return 8 + length + json.loads(data[8 : 8 + length])[tensor]["data_offsets"][0]
+
+
+def list_layers(folder, partial=False):
+    """The linear layers of a folder."""
+    return open_checkpoint(folder, Reading(partial=partial)).matrices
 
 
 def located(file, message):
@@ -122,16 +128,18 @@ def test_unpack_rows_refuses(packed, M, message):
 
 def test_layer_with_padded_rows(tmp_path):
     """12 packed rows stand for 10: config.json knows."""
-    (info,) = list_layers(write(tmp_path))
+    (matrix,) = list_layers(write(tmp_path))
+    info = matrix.tensor
     assert (info.file, info.name) == (tmp_path / "model.safetensors", "head")
     assert (info.out_features, info.in_features, info.format) == (10, 3, "packed")
-    layer = read_layer(info)
+    layer = read_layer(matrix)
     assert layer.name == "head"
     assert np.array_equal(layer.weights, TERNARY)
     assert layer.weights.dtype == np.int8
     assert not layer.weights.flags.writeable
     assert (layer.out_features, layer.in_features) == (10, 3)
-    assert (layer.scale, layer.scale_convention, layer.gain) == (0.25, "multiply", 0.25)
+    assert (layer.scales.values.tolist(), layer.scales.convention) == ([[0.25]], "multiply")
+    assert layer.gain(0).tolist() == [0.25]
 
 
 CONVENTIONS = {
@@ -146,7 +154,8 @@ def test_scale_convention(tmp_path, keys, convention, gain):
     config = CONFIG | {"quantization_config": {"quant_method": "bitnet"} | keys}
     (info,) = list_layers(write(tmp_path, config))
     layer = read_layer(info)
-    assert (layer.scale, layer.scale_convention, layer.gain) == (0.25, convention, gain)
+    assert (layer.scales.values.tolist(), layer.scales.convention) == ([[0.25]], convention)
+    assert layer.gain(0).tolist() == [gain]
 
 
 def test_layers_are_found_without_a_list_in_natural_order(tmp_path):
@@ -154,13 +163,13 @@ def test_layers_are_found_without_a_list_in_natural_order(tmp_path):
     tensors = {"norm.weight": np.ones(3, np.float32), "mask": np.zeros((1, 3), np.uint8)}
     for name in ("model.layers.10.q", "model.layers.2.v", "model.layers.2.q"):
         tensors |= {f"{name}.weight": pack_rows(TERNARY[:8]), f"{name}.weight_scale": SCALE}
-    infos = list_layers(write(tmp_path, config, tensors))
-    assert [info.name for info in infos] == [
+    infos = list_layers(write(tmp_path, config, tensors), partial=True)
+    assert [info.tensor.name for info in infos] == [
         "model.layers.2.q",
         "model.layers.2.v",
         "model.layers.10.q",
     ]
-    assert {(info.out_features, info.in_features) for info in infos} == {(8, 3)}
+    assert {(info.tensor.out_features, info.tensor.in_features) for info in infos} == {(8, 3)}
     assert np.array_equal(read_layer(infos[0]).weights, TERNARY[:8])
 
 
@@ -179,7 +188,7 @@ SCALE_TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 def test_scale_types(tmp_path, dtype, shape):
     scale = np.full(shape, 1.5, dtype)
     (info,) = list_layers(write(tmp_path, tensors=TENSORS | {"head.weight_scale": scale}))
-    assert read_layer(info).scale == 1.5
+    assert read_layer(info).scales.values.tolist() == [[1.5]]
 
 
 def write_bfloat16(file, values, before=b""):
@@ -235,27 +244,25 @@ def test_a_scale_too_small_to_divide_by(tmp_path):
     """Its inverse overflows; as a factor it is as good as any other."""
     tensors = TENSORS | {"head.weight_scale": np.array([1e-310])}
     (info,) = list_layers(write(tmp_path, tensors=tensors))
-    assert read_layer(info).gain == 1e-310
+    assert read_layer(info).gain(0).tolist() == [1e-310]
     (info,) = list_layers(write(tmp_path, quantized(linear_class="bitlinear"), tensors))
     file = tmp_path / "model.safetensors"
     assert refused(read_layer, info) == (
         f"{file}: head.weight_scale, byte {byte_of(file, 'head.weight_scale')}: "
-        "should be large enough to divide by, not 1e-310; check how the checkpoint was packed"
+        "scale should be large enough to divide by, not 1e-310; check how the checkpoint was made"
     )
 
 
 def test_missing_folder(tmp_path):
-    file = tmp_path / "none" / "config.json"
-    assert refused(list_layers, tmp_path / "none") == (
-        f"{file}: no such file; give a folder with config.json and model.safetensors"
-    )
+    folder = tmp_path / "none"
+    assert refused(list_layers, folder).startswith(f"{folder}: no such file; give a folder with ")
 
 
 def test_missing_model(tmp_path):
     write(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     assert refused(list_layers, tmp_path) == (
-        f"{tmp_path / 'model.safetensors'}: no such file; give a safetensors file"
+        f"{tmp_path / 'model.safetensors'}: no such file; give a folder with safetensors files"
     )
 
 
@@ -291,38 +298,36 @@ def test_a_pickle_is_not_read(tmp_path):
     file.write_bytes(b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00\x8c\x01x\x94.")
     assert refused(list_layers, tmp_path) == (
         f"{file}: should be a folder with config.json and safetensors files, a .safetensors file, "
-        "or a .gguf file with TQ1_0, TQ2_0 or I2_S tensors, not a pickle (.bin, .pt, .pkl), which "
-        "could run any program when loaded; convert it or give another"
+        "or a .gguf file with TQ1_0, TQ2_0, Q2_0 or I2_S tensors, not a pickle (.bin, .pt, .pkl), "
+        "which could run any program when loaded; convert it or give another"
     )
 
 
-TENSOR_FAULTS = {  # changed tensors (None: removed), message after the file name
-    "no_weight": (
-        {"head.weight": None},
-        "head.weight: no such tensor; the file has 'head.weight_scale'",
+LACKING = (
+    "should have 1 ternary matrices by config.json, but 0 are as they should be: 1 missing (head)"
+)
+TENSOR_FAULTS = {  # changed tensors (None: removed), start of the message after file or folder
+    "no_weight": ({"head.weight": None, "head.weight_scale": None, "norm.weight": SCALE}, LACKING),
+    "many_others": (
+        {"head.weight": None} | {f"mask.{i}": SCALE for i in range(9)},
+        f"{LACKING}; 10 not expected (head.weight_scale, F32: of unknown meaning; mask.0, F32: of "
+        "unknown meaning; mask.1, F32: of unknown meaning; mask.2, F32: of unknown meaning and 6 "
+        "more); use the whole ternary release, or give --partial to go on with what is there",
     ),
     "no_scale": (
         {"head.weight_scale": None},
-        "head.weight_scale: no such tensor; the file has 'head.weight'",
-    ),
-    "many_others": (
-        {"head.weight": None} | {f"norm.{i}": SCALE for i in range(9)},
-        "head.weight: no such tensor; the file has 'head.weight_scale', 'norm.0', 'norm.1', "
-        "'norm.2', … (10 in all)",
-    ),
-    "unpacked": (
-        {"head.weight": TERNARY},
-        "head.weight, byte @0: should be U8, not I8; use the release with packed weights",
+        "head.weight, byte @0: should have a weight_scale beside it, not nothing; use the release "
+        "with packed weights",
     ),
     "rows": (
         {"head.weight": pack_rows(TERNARY[:8])},
-        "head.weight, byte @0: should have shape [3, 3], not [2, 3]; "
-        "config.json and the file do not belong together",
+        "head.weight, byte @0: should have shape [10, 3] (out, in) by config.json, not [8, 3]; "
+        "the two do not belong together",
     ),
     "columns": (
         {"head.weight": pack_rows(TERNARY[:, :2])},
-        "head.weight, byte @0: should have shape [3, 3], not [3, 2]; "
-        "config.json and the file do not belong together",
+        "head.weight, byte @0: should have shape [10, 3] (out, in) by config.json, not [10, 2]; "
+        "the two do not belong together",
     ),
     "scale_dtype": (
         {"head.weight_scale": np.array([1])},
@@ -331,8 +336,12 @@ TENSOR_FAULTS = {  # changed tensors (None: removed), message after the file nam
     ),
     "scale_shape": (
         {"head.weight_scale": np.ones(2, np.float32)},
-        "head.weight_scale, byte @0: should have shape [1] or [], not [2]; "
-        "config.json and the file do not belong together",
+        "head.weight_scale, byte @0: should have one scale, one for each of the 10 outputs, or "
+        "[10, groups] with groups that divide the 3 inputs, not shape [2]",
+    ),
+    "empty": (
+        {"head.weight": np.zeros((0, 3), np.uint8)},
+        "head.weight, byte @0: should be a matrix of packed rows, not of shape [0, 3]",
     ),
 }
 
@@ -341,21 +350,47 @@ TENSOR_FAULTS = {  # changed tensors (None: removed), message after the file nam
 def test_unfit_tensors(tmp_path, change, message):
     tensors = {name: value for name, value in (TENSORS | change).items() if value is not None}
     write(tmp_path, tensors=tensors)
-    assert refused(list_layers, tmp_path) == located(tmp_path / "model.safetensors", message)
+    where = tmp_path if message.startswith(LACKING) else tmp_path / "model.safetensors"
+    assert refused(list_layers, tmp_path).startswith(located(where, message))
 
 
-def test_no_packed_layers(tmp_path):
-    write(tmp_path, {"quantization_config": QUANTIZATION}, {"head.weight": SCALE})
-    assert refused(list_layers, tmp_path) == (
-        f"{tmp_path / 'model.safetensors'}: should hold packed layers, uint8 tensors named "
-        "'<layer>.weight', not 1 other tensors; use the release with packed weights"
+def test_a_layer_that_is_not_packed(tmp_path):
+    """Integers that are ternary, with the scale beside them."""
+    (matrix,) = list_layers(write(tmp_path, tensors=TENSORS | {"head.weight": TERNARY}))
+    assert matrix.tensor.format == "unpacked I8"
+    layer = read_layer(matrix)
+    assert np.array_equal(layer.weights, TERNARY)
+    assert layer.gain(0).tolist() == [0.25]
+
+
+SCALE_SHAPES = {
+    "rows": ((10,), (10, 1)),
+    "column": ((10, 1), (10, 1)),
+    "groups": ((10, 3), (10, 3)),
+    "matrix_of_one": ((1, 1), (1, 1)),
+}
+
+
+@pytest.mark.parametrize(("stored", "read"), SCALE_SHAPES.values(), ids=SCALE_SHAPES)
+@pytest.mark.parametrize("linear_class", ["bitlinear", "autobitlinear"])
+def test_shapes_of_scales(tmp_path, stored, read, linear_class):
+    scale = np.arange(1, 1 + np.prod(stored), dtype=np.float32).reshape(stored)
+    folder = write(
+        tmp_path, quantized(linear_class=linear_class), TENSORS | {"head.weight_scale": scale}
     )
-
-
-def test_an_empty_matrix_is_no_layer(tmp_path):
-    tensors = TENSORS | {"head.weight": np.zeros((0, 3), np.uint8)}
-    write(tmp_path, {"quantization_config": QUANTIZATION}, tensors)
-    assert "should hold packed layers" in refused(list_layers, tmp_path)
+    (matrix,) = list_layers(folder)
+    found = matrix.tensor.scales()
+    assert found.values.tolist() == scale.reshape(read).tolist()
+    layer = read_layer(matrix)
+    acts = np.array([[3, -5, 7], [1, 0, 2]])
+    each = np.repeat(
+        np.repeat(scale.reshape(read).astype(float), 10 // read[0], 0), 3 // read[1], 1
+    )
+    real = TERNARY * each if linear_class == "autobitlinear" else TERNARY / each
+    products = golden_matmul(layer, acts)
+    assert products.shape == (read[1], 2, 10)
+    got = layer.outputs(products.astype(float), np.array([2.0, 4.0]))
+    assert got == pytest.approx(acts @ real.T / [[2], [4]], rel=1e-12)
 
 
 CODE_3 = TENSORS["head.weight"].copy()
@@ -366,16 +401,11 @@ VALUE_FAULTS = {
         "head.weight, byte @5: codes should be 0, 1 or 2, not 3 at row 4, column 2; "
         "download it again",
     ),
-    "all_zero": (
-        {"head.weight": pack_rows(np.zeros((10, 3), int))},
-        "head.weight, byte @0: should have weights other than 0, not 30 zeros; "
-        "check how the checkpoint was packed",
-    ),
 } | {
     f"scale_{value}": (
         {"head.weight_scale": np.array([value], np.float32)},
-        f"head.weight_scale, byte @0: should be finite and above 0, not {value}; "
-        "check how the checkpoint was packed",
+        f"head.weight_scale, byte @0: scale should be finite and above 0, not {value}; "
+        "check how the checkpoint was made",
     )
     for value in (0.0, -1.5, float("nan"), float("inf"))
 }
@@ -387,22 +417,11 @@ def test_unfit_values(tmp_path, change, message):
     assert refused(read_layer, info) == located(tmp_path / "model.safetensors", message)
 
 
-def test_a_bias_is_refused_rather_than_left_out(tmp_path):
-    tensors = {
-        "layer.weight": pack_rows(np.ones((4, 3), np.int8)),
-        "layer.weight_scale": np.ones(1, np.float32),
-        "layer.bias": np.zeros(4, np.float32),
-    }
-    save_file(tensors, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "bitnet"}}')
-    with pytest.raises(CheckpointError) as caught:
-        list_layers(tmp_path)
-    file = tmp_path / "model.safetensors"
-    assert str(caught.value) == (
-        f"{file}: layer.bias, byte {byte_of(file, 'layer.bias')}: a layer should have no bias, "
-        "which BitNet "
-        "b1.58 leaves out and this reader does not apply; remove it or use another model"
+def test_only_zeros_are_weights_too(tmp_path):
+    (matrix,) = list_layers(
+        write(tmp_path, tensors=TENSORS | {"head.weight": pack_rows(np.zeros((10, 3), int))})
     )
+    assert not read_layer(matrix).weights.any()
 
 
 def test_scales_are_put_together_in_the_fewest_bands():

@@ -7,16 +7,15 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sim.nets.decoder import Decoder
 from sim.nets.generation import choose, generate
 from sim.nets.network import golden_matmul
 from sim.nets.vocabulary import PromptError
-from tests.support.decoder_models import BITNET, random_model
+from tests.support.decoder_models import BITNET, CHARACTERS, load_decoder, random_model
 
 
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory):
-    return Decoder.load(random_model(BITNET).write(tmp_path_factory.mktemp("model")))
+    return load_decoder(random_model(BITNET).write(tmp_path_factory.mktemp("model")))
 
 
 def test_greedy_text_is_the_most_probable_character_each_time(decoder):
@@ -24,7 +23,7 @@ def test_greedy_text_is_the_most_probable_character_each_time(decoder):
     for _ in range(8):
         ids = decoder.vocabulary.encode(text)
         logits = decoder.forward(ids, decoder.new_cache(), golden_matmul)[-1]
-        text += decoder.vocabulary.characters[int(np.argmax(logits))]
+        text += CHARACTERS[int(np.argmax(logits))]
     greedy = generate(decoder, "ab", 8, golden_matmul, temperature=0)
     assert "ab" + "".join(greedy) == text
 
@@ -35,7 +34,7 @@ def test_drawn_text_follows_seed_and_temperature(decoder):
         ids = decoder.vocabulary.encode(text)
         logits = decoder.forward(ids, decoder.new_cache(), golden_matmul)[-1]
         weights = np.exp((logits - logits.max()) / 3.0)
-        text += decoder.vocabulary.characters[
+        text += CHARACTERS[
             int(np.flatnonzero(np.cumsum(weights) > rng.random() * weights.sum())[0])
         ]
     drawn = generate(decoder, "ab", 8, golden_matmul, seed=5, temperature=3.0)
@@ -118,7 +117,7 @@ def test_greedy_takes_the_first_of_equals():
 REFUSED = {
     "character": (
         {"prompt": "ab\tc"},
-        "prompt[2]: should be one of the 7 characters '\\n abcé?', not '\\t'; "
+        "prompt[2]: should be text that tokenizer.json has tokens for, not '\\t'; "
         "leave it out or replace it",
     ),
     "empty": ({"prompt": ""}, "the prompt should have at least one character, not none"),
@@ -154,7 +153,10 @@ def test_all_positions_can_be_used(decoder):
 
 
 def test_a_model_without_characters_is_refused(tmp_path):
-    decoder = Decoder.load(random_model(BITNET).write(tmp_path, characters=None))
+    decoder = load_decoder(random_model(BITNET).write(tmp_path, characters=None))
     with pytest.raises(PromptError) as caught:
         generate(decoder, "a", 1, golden_matmul)
-    assert str(caught.value) == "the model should have a characters.json, which names its tokens"
+    assert str(caught.value) == (
+        "the model should have a tokenizer.json beside its weights, or a vocabulary in its GGUF "
+        "file, which names its tokens"
+    )

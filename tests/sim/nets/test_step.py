@@ -14,8 +14,7 @@ from hwgen.flow.simulate.closed import simulate
 from hwgen.flow.simulate.step import simulate_rtl
 from hwgen.spec.config import CoreConfig
 from hwgen.spec.system import System
-from hwgen.verilog.emit import emit
-from sim.checkpoints import CheckpointError, open_checkpoint
+from sim.checkpoints import CheckpointError, Reading, open_checkpoint
 from sim.checkpoints.architecture import ROLES, Architecture
 from sim.golden import fixed as golden_fixed
 from sim.golden.codebooks import GroupError
@@ -24,6 +23,7 @@ from sim.verilated.runner import CoreModel
 from sim.workload.layers import Linear, Plan, run_golden, run_rtl
 from tests.support.cases import CASES
 from tests.support.checkpoint_files import SHAPES, ternary, write_tq
+from tests.support.emitted import emitted as emitted_once
 
 TERNARY = CoreConfig(kind="lut", tables=2, ports=2)
 SIZES = Architecture(hidden=24, ffn=40, heads=6, kv_heads=2, head_dim=4, layers=3)
@@ -100,7 +100,7 @@ def test_activations_take_the_type_of_the_core():
 def test_cores_of_floating_point_run_a_step(name):
     """Codes of the format in, codes out, and the next layer's input from their values."""
     config = CASES[name]
-    emitted = emit(config)
+    emitted = emitted_once(config)
     model = CoreModel(emitted.verilog, emitted.manifest)
     pieces = list(golden_step(SIZES, random_layers(SIZES, 1, config), System(config, 2), 1))
     assert len(pieces) == 21
@@ -117,7 +117,7 @@ def test_random_weights_are_those_of_the_codebook():
     """Layers of 24 and 40 inputs on a core that takes 23, of which whole groups are 20."""
     fields = {"codebook": "sherry34", "mu": 4, "tables": 3, "ports": 5, "max_in_features": 23}
     config = CoreConfig(kind="lut", **fields)
-    emitted = emit(config)
+    emitted = emitted_once(config)
     model = CoreModel(emitted.verilog, emitted.manifest)
     for piece in golden_step(SIZES, random_layers(SIZES, 1, config), System(config, 2), 1):
         groups = piece.linear.weights.reshape(-1, 4)
@@ -190,5 +190,7 @@ def test_a_checkpoint_without_all_projections_is_refused(tmp_path):
     tensors = {f"blk.0.{name}": ternary(shape) for name, shape in SHAPES.items()}
     del tensors["blk.0.ffn_up"]
     path = write_tq(Path(tmp_path) / "model.gguf", "TQ2_0", tensors)
+    with pytest.raises(CheckpointError, match=r"1 missing \(layer 0: up\)"):
+        open_checkpoint(path)
     with pytest.raises(CheckpointError, match="not lack up of layer 0; use a whole decoder"):
-        checkpoint_layers(open_checkpoint(path))
+        checkpoint_layers(open_checkpoint(path, Reading(partial=True)))

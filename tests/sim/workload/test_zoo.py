@@ -8,7 +8,8 @@ import re
 import pytest
 
 from hwgen.base.errors import ConfigError
-from sim.checkpoints.architecture import Architecture, layer_and_role
+from sim.checkpoints.architecture import Architecture
+from sim.checkpoints.families import layer_and_roles
 from sim.workload.zoo import FOLDER, load_model, model_names
 
 # (out, in) of q; k and v; o; gate and up; down; layers; (rows of the embedding, tied or not).
@@ -103,10 +104,14 @@ def test_heads_wider_than_the_stream():
 
 
 NAMES = {
-    "model.layers.12.self_attn.o_proj": (12, "o"),
-    "layers.0.mlp.gate_proj": (0, "gate"),
-    "blk.7.ffn_down": (7, "down"),
-    "blk.7.attn_output": (7, "o"),
+    "model.layers.12.self_attn.o_proj": (12, ("o",)),
+    "layers.0.mlp.gate_proj": (0, ("gate",)),
+    "blk.7.ffn_down": (7, ("down",)),
+    "blk.7.attn_output": (7, ("o",)),
+    "model.layers.3.self_attn.qkv_proj": (3, ("q", "k", "v")),
+    "layers.3.feed_forward.w13": (3, ("gate", "up")),
+    "model.decoder.layers.1.self_attn.out_proj": (1, ("o",)),
+    "model.decoder.layers.1.fc2": (1, ("down",)),
     "blk.7.attn_q_norm": None,
     "blk.7.ffn_down.scale": None,
     "layers.0": None,
@@ -117,7 +122,7 @@ NAMES = {
 
 @pytest.mark.parametrize(("name", "place"), NAMES.items(), ids=NAMES)
 def test_roles_by_name(name, place):
-    assert layer_and_role(name) == place
+    assert layer_and_roles(name) == place
 
 
 def test_weights_of_2b4t():
@@ -152,6 +157,39 @@ def test_models_say_where_they_come_from():
         model = load_model(name)
         assert len(model.source) > 20
         assert model.parameters.source
+
+
+OTHER_NAMES = {
+    "microsoft/bitnet-b1.58-2B-4T": "BitNet b1.58 2B4T",
+    "MICROSOFT/BITNET-B1.58-2B-4T-BF16": "BitNet b1.58 2B4T",
+    "bitnet-2B4T": "BitNet b1.58 2B4T",
+    "Bitnet-B1.58-3b": "BitNet b1.58 3B (1bitLLM)",
+    "1bitLLM/bitnet_b1_58-3B": "BitNet b1.58 3B (1bitLLM)",
+    "tiiuae/Falcon3-7B-Base-1.58bit": "Falcon3-7B-1.58bit",
+    "Falcon3-7B-Instruct-1.58bit": "Falcon3-7B-1.58bit",
+    "HF1BitLLM/Llama3-8B-1.58-100B-tokens": "Llama3-8B-1.58-100B-tokens",
+    "trilm 99m": "TriLM 99M",
+}
+
+
+@pytest.mark.parametrize(("name", "model"), OTHER_NAMES.items(), ids=OTHER_NAMES)
+def test_a_model_by_any_of_its_names(name, model):
+    assert load_model(name).name == model
+
+
+def test_no_two_models_share_a_name():
+    names = []
+    for file in model_names():
+        model = load_model(file)
+        owned = [repository.split("/")[1] for repository in model.repositories]
+        assert all(repository.count("/") == 1 for repository in model.repositories)
+        names += {n.casefold() for n in (file, model.name, *model.aliases, *owned)}
+    assert len(names) == len(set(names))
+
+
+def test_a_mistyped_model():
+    with pytest.raises(ConfigError, match=r"; did you mean 'bitnet-b1\.58-2b-4t'\?"):
+        load_model("microsoft/bitnet-b1.58-2B4T")
 
 
 def test_an_unknown_model():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.checkpoints import LAYOUTS, open_checkpoint
+from sim.checkpoints import LAYOUTS
 from sim.checkpoints.gguf.layout_fit import MARGIN, LayoutFit
 from sim.nets.quantise import weights_absmean
-from tests.support.checkpoint_files import I2_S, METADATA, SHAPES, gguf_bytes, refusal
+from tests.support.checkpoint_files import I2_S, METADATA, SHAPES, gguf_bytes, open_partly, refusal
 
 SIDES = {  # rows and columns: by channel of the residual stream (c), neuron (n), or neither
     "attn_q": "-c",
@@ -58,12 +58,12 @@ def test_the_right_layout_fits_best(tmp_path, layout):
     """A spread of 5 % suffices, also for a few hundred channels; read in any layout."""
     file = model(tmp_path / "m.gguf", layout, 0.05)
     for given in LAYOUTS:
-        fit = open_checkpoint(file, given).layout_fit()
+        fit = open_partly(file, given).layout_fit()
         assert fit.best == layout
         assert fit.better(given) == (None if given == layout else layout)
         assert fit.pairs == 4  # Neurons and channels of two layers.
         assert fit.scores[layout] > 2 * MARGIN
-    message = refusal(open_checkpoint, file)
+    message = refusal(open_partly, file)
     assert message.startswith(
         f"{file}: I2_S layout should be 'x86', 'arm' or 'interleaved', not missing: the file does "
         f"not record it; give --i2s-layout; the weights fit {layout!r} (scores: {layout} "
@@ -75,11 +75,11 @@ def test_the_right_layout_fits_best(tmp_path, layout):
 def test_random_weights_give_no_verdict(tmp_path, layout, seed):
     file = model(tmp_path / "m.gguf", layout, 0, seed=seed)
     for given in LAYOUTS:
-        fit = open_checkpoint(file, given).layout_fit()
+        fit = open_partly(file, given).layout_fit()
         assert fit.best is None
         assert fit.better(given) is None
         assert max(map(abs, fit.scores.values())) < MARGIN / 2
-    assert refusal(open_checkpoint, file).endswith("; the weights do not tell which it is")
+    assert refusal(open_partly, file).endswith("; the weights do not tell which it is")
 
 
 def test_chance_scores_are_standard(tmp_path):
@@ -87,14 +87,14 @@ def test_chance_scores_are_standard(tmp_path):
     scores = []
     for seed in range(12):
         file = model(tmp_path / "m.gguf", "x86", 0, seed=seed, layers=3)
-        scores += open_checkpoint(file, "x86").layout_fit().scores.values()
+        scores += open_partly(file, "x86").layout_fit().scores.values()
     assert abs(np.mean(scores)) < 4 / len(scores) ** 0.5
     assert 0.5 < np.std(scores) < 2
 
 
 def test_at_most_four_layers_are_read(tmp_path):
     file = model(tmp_path / "m.gguf", "arm", 0.1, layers=7, roles=("ffn_up", "ffn_down"))
-    fit = open_checkpoint(file, "arm").layout_fit()
+    fit = open_partly(file, "arm").layout_fit()
     assert (fit.pairs, fit.best) == (8, "arm")
 
 
@@ -108,4 +108,4 @@ def test_a_verdict_needs_a_margin():
 
 def test_no_pair_no_verdict(tmp_path):
     file = model(tmp_path / "m.gguf", "arm", 0.1, roles=("ffn_gate", "ffn_up"))
-    assert open_checkpoint(file, "x86").layout_fit() is None
+    assert open_partly(file, "x86").layout_fit() is None
