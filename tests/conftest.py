@@ -95,3 +95,31 @@ def no_records(tmp_path, monkeypatch) -> Path:
     for name in ("data_file", "data_destination"):
         monkeypatch.setattr(f"costmodel.judge.records.{name}", lambda place: folder / place)
     return folder
+
+
+def pytest_sessionfinish(session):
+    """Workers tell how many random inputs they tried."""
+    output = getattr(session.config, "workeroutput", None)
+    tried = _tried()
+    if output is not None and tried is not None:
+        output["tried"] = dict(tried)
+
+
+def pytest_testnodedown(node, error):
+    """What a worker told."""
+    tried = _tried()
+    if tried is not None:
+        tried.update(getattr(node, "workeroutput", {}).get("tried", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Random inputs by test."""
+    for name, count in sorted((_tried() or {}).items()):
+        terminalreporter.write_line(f"{count:,} inputs tried: {name}")
+
+
+def _tried():
+    """The counts of tests with random inputs."""
+    from tests.support.mutations import TRIED
+
+    return TRIED

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Thread
 
 from hwgen.base.errors import ConfigError, HwgenError
 
@@ -35,6 +38,27 @@ def executor(kind: str, scheduler: str | None) -> Iterator[None]:
         _scheduler.reset(token)
 
 
+def begin_worker() -> None:
+    """What every worker process does first: it leaves Ctrl-C to its parent, and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def end_workers() -> None:
+    """End all worker processes at once, in the middle of their jobs."""
+    for process in multiprocessing.active_children():
+        process.terminate()
+
+
 @contextmanager
 def workers() -> Iterator[Executor]:
     """An executor for jobs that can be pickled.
@@ -44,14 +68,19 @@ def workers() -> Iterator[Executor]:
     """
     scheduler = _scheduler.get()
     if scheduler is None:
+        pool = ProcessPoolExecutor(os.cpu_count(), initializer=begin_worker)
         try:
-            with ProcessPoolExecutor(os.cpu_count()) as pool:
-                yield pool
+            yield pool
         except BrokenProcessPool:
             raise HwgenError(
                 "a worker process was killed, perhaps because memory ran out; finished work "
                 "is kept, run again to resume"
             ) from None
+        except (KeyboardInterrupt, SystemExit):
+            end_workers()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
         return
     try:
         from distributed import Client, KilledWorker

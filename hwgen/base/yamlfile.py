@@ -74,8 +74,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no text, or a path with a null byte.
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        if "\0" in str(path):
+            path, reason = Path(str(path).replace("\0", "?")), "no file has such a name"
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
     return parse_yaml(text, str(path))
 
@@ -88,7 +90,8 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
         what = "" if isinstance(error, _UnplainIntegerError) else "is not YAML: "
-        raise ConfigError(f"{place}: {what}{getattr(error, 'problem', error)}") from None
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise ConfigError(f"{place}: {what}{problem}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: should be a mapping of keys to values, not {content!r}")
     return content

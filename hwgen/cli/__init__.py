@@ -12,9 +12,11 @@ from typing import Annotated
 
 import typer
 
+from hwgen.base.cachedir import for_other_tools
 from hwgen.base.errors import ConfigError, HwgenError
 from hwgen.base.version import __version__
 from hwgen.cli import commands
+from hwgen.cli.plain import allow_any_output
 
 app = typer.Typer(
     name="hwgen",
@@ -47,6 +49,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; errors of users are one line each, without traceback."""
+    allow_any_output()
+    for_other_tools()
     # Amaranth's, of a core whose elaboration was interrupted.
     warnings.filterwarnings("ignore", message=".* created but never used")
     try:
@@ -60,14 +64,13 @@ def main() -> None:
     except MemoryError:
         typer.echo("hwgen: error: not enough memory; give a smaller layer or space", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("hwgen: interrupted", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        _complain(HwgenError(f"output cannot be written: {error.strerror or error}"))
+        reason = error.strerror or str(error)
+        named = f"{error.filename}: {reason}" if error.filename else None
+        _complain(HwgenError(named or f"output cannot be written: {reason}"))
         sys.exit(1)
 
 

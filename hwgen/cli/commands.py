@@ -81,6 +81,7 @@ def sweep(
 
     A sweep that was stopped resumes where it was when it is run again.
     """
+    from hwgen.base.lock import alone
     from hwgen.flow.sweep.run import check_options, prepare, run
     from hwgen.tables.sweep import forecast_text
 
@@ -103,7 +104,9 @@ def sweep(
         messages.print(forecast_text(work.forecast), soft_wrap=True)
         with counted("evaluating points", rate=True) as progress:
             result = run(work, progress)
-    _finish(result, validate, emit is not None, as_json)
+    # Nobody else may replace the front that all this belongs to.
+    with alone(result.folder):
+        _finish(result, validate, emit is not None, as_json)
 
 
 def _finish(result: SweepResult, validate: int | None, emit: bool, as_json: bool) -> None:

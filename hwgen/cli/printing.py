@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,16 +24,24 @@ from rich.progress import (
 from rich.text import Text
 
 from hwgen.base.record import Record
+from hwgen.cli.plain import takes_unicode
 
 Core = Annotated[Path, typer.Argument(help="core file, YAML", metavar="CORE.yaml")]
 Count = Callable[[int, int], None]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON on stdout")]
+PIPED_WIDTH = 120
 messages = Console(stderr=True, highlight=False, markup=False)
-output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
+output = Console(
+    highlight=False,
+    markup=False,
+    # COLUMNS counts in any case.
+    width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH,
+)
 
 
 def print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    escaped = not takes_unicode(sys.stdout.encoding)
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=escaped))
 
 
 def show(result: Record, as_json: bool, soft_wrap: bool = False) -> None:

@@ -62,14 +62,15 @@ class CoreConfig(DerivedFields):
         return core
 
 
-def load_core(source: Source | CoreConfig) -> CoreConfig:
+def load_core(source: Source | CoreConfig, what: str = "core") -> CoreConfig:
     """A core from a file, YAML text or a mapping; a core is returned as it is.
 
-    Its ``name`` defaults to the file's stem, or ``core``.
+    Its ``name`` defaults to the file's stem, or ``core``. what: how faults call it if it is no
+    file.
     """
     if isinstance(source, CoreConfig):
         return source
-    content = read(source, "core")
+    content = read(source, what)
     core = validate(CoreConfig, content.mapping, content.where)
     if core.name is not None:
         return core

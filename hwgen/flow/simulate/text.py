@@ -29,6 +29,10 @@ from sim.workload.layers import Linear, Plan, integer_products, run_golden, run_
 
 ACT_BITS = 8
 """Bits of the activations of BitNet b1.58."""
+NOT_INT8 = (
+    "The model was not trained with activations of 8 bits, to which they are rounded here, token "
+    "by token: its own text may differ."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,7 @@ class TextRun(Record):
     equal the formula's.
     cycles, cycles_predicted: of all ternary layers, for prompt and text; the last token is not fed
     back. measured, predicted: cycles of the prompt, then of each token.
+    note: what this text is not, of a model that was not trained for cores of this kind.
     """
 
     drawn_in = "simulate"
@@ -62,6 +67,7 @@ class TextRun(Record):
     match: bool | None
     first_mismatch: str | None
     predicted: list[int]
+    note: str | None = None
     measured: list[int] | None = None
     build_seconds: float | None = None
 
@@ -177,6 +183,7 @@ def simulate_text(
         match=None,
         first_mismatch=None,
         predicted=golden.predicted,
+        note=None if decoder.config.int8 else NOT_INT8,
     )
     if not rtl:
         return result

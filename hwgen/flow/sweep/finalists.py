@@ -19,6 +19,7 @@ from costmodel.synth.yosys import Synthesis
 from hwgen.base.errors import ConfigError
 from hwgen.base.files import write_atomically
 from hwgen.base.jobs import workers
+from hwgen.base.lock import alone
 from hwgen.base.record import Record
 from hwgen.flow.generate import generate
 from hwgen.flow.sweep.results import SweepResult
@@ -105,7 +106,8 @@ def synthesise_front(
             progress(done, len(jobs))
     checked = [_checked(*job, syntheses[place]) for place, job in enumerate(jobs)]
     table = pd.DataFrame([one.to_dict() for one in checked])
-    write_atomically({result.folder / FILE: table.to_csv(index=False, lineterminator="\n")})
+    with alone(result.folder):
+        write_atomically({result.folder / FILE: table.to_csv(index=False, lineterminator="\n")})
     return checked
 
 
@@ -153,6 +155,7 @@ def emit_best(result: SweepResult, progress: Callable[[str], None] = lambda text
     inputs = min(core.max_in_features, 3 * core.tile_n + 1)
     outputs = min(core.max_out_features, (core.reuse + 1) * core.tile_m + 1)
     progress("generating")
-    folder = generate(file, result.folder / "rtl").folder
+    with alone(result.folder):
+        folder = generate(file, result.folder / "rtl").folder
     layer = f"3,{inputs},{outputs}"
     return Built(folder, layer, verify(file, layer=layer, progress=progress))

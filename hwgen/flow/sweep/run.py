@@ -7,8 +7,6 @@ Parts of the space are evaluated by all processors
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -16,13 +14,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pyarrow as pa
 
 from costmodel.explore.pareto import ParetoFront
 from hwgen.base.errors import ConfigError, HwgenError
+from hwgen.base.jobs import begin_worker, end_workers
+from hwgen.base.lock import alone
 from hwgen.base.yamlfile import Source
 from hwgen.flow.sweep.evaluate import BLOCK, Evaluator, Tally, limits
 from hwgen.flow.sweep.merge import DRAWN, best_row, compete, merge, objective_columns
@@ -108,7 +107,15 @@ def sweep(
 
 
 def run(work: Work, progress: Progress = lambda done, total: None) -> SweepResult:
-    """Do what was prepared."""
+    """Do what was prepared; HwgenError where another process does it in the same folder."""
+    try:
+        with alone(work.folder):
+            return _run(work, progress)
+    finally:
+        _remove_if_empty(work.folder)
+
+
+def _run(work: Work, progress: Progress) -> SweepResult:
     started = time.perf_counter()
     parts = PartFiles(work.folder / "parts", work.plan, work.layout)
     here = parts.open()
@@ -121,7 +128,6 @@ def run(work: Work, progress: Progress = lambda done, total: None) -> SweepResul
         compete(front, work.plan, parts.read(part, objective_columns(work.plan)))
     if not tally.feasible:
         parts.remove()
-        _remove_if_empty(work.folder)
         raise ConfigError(why_none(work.plan, tally))
     tables = (parts.read(part) for part in range(parts.layout.parts))
     every = max(1, work.plan.space.size // DRAWN)
@@ -201,17 +207,8 @@ _worker: _Worker | None = None
 
 def _start(plan: SweepPlan, layout: Layout, folder: Path) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process stops the others.
-    Thread(target=_end_with_parent, daemon=True).start()
+    begin_worker()
     _worker = _Worker(plan, layout, folder)
-
-
-def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _make_one(part: int) -> int:
@@ -244,6 +241,9 @@ def _make(work: Work, parts: PartFiles, missing: list[int]) -> Iterator[int]:
             f"{parts.folder}: a process of the sweep was killed, by hand or for want of memory; "
             f"the parts so far are kept: {AGAIN}, with fewer --jobs if memory was short"
         ) from None
+    except (KeyboardInterrupt, SystemExit):
+        end_workers()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgen.base.errors import ConfigError, HwgenError
+from hwgen.base.lock import alone
 from hwgen.base.yamlfile import Source
 from hwgen.flow.sweep.evaluate import Evaluator, Kept, Tally
 from hwgen.flow.sweep.part_files import table_of
@@ -62,11 +63,11 @@ def search(
         raise ConfigError(why_none(plan, problem.tally))
     tables = [table_of(problem.evaluator, problem.kept())]
     folder = out or Path("results") / str(plan.config.name)
-    folder.mkdir(parents=True, exist_ok=True)
     looked = problem.tally.points
-    return finish(
-        plan, folder, tables, problem.evaluator.front, problem.tally, started, looked, every=1
-    )
+    with alone(folder):
+        return finish(
+            plan, folder, tables, problem.evaluator.front, problem.tally, started, looked, every=1
+        )
 
 
 class Genes:
