@@ -1,5 +1,5 @@
 # make run    explore the design space of BitNet b1.58 2B4T and print the best cores
-# make test   lint, then the whole test suite (ten minutes on two processors)
+# make test   lint, then the whole test suite (a quarter of an hour on two processors at most)
 # make docs   the documentation as a site, in build/site; make reference pictures: what is made for it
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ JOBS ?= 2
 .DELETE_ON_ERROR:
 .PHONY: run test test-long lint bench calibrate validate train clean preflight
 .PHONY: train-lm train-lm-ternary train-lm-float
-.PHONY: docs reference pictures comparison
+.PHONY: docs reference pictures comparison pythons
 
 run: preflight $(VENV)/.installed
 	@$(BIN)/hwgen sweep examples/bitnet-2b4t.yaml
@@ -50,6 +50,10 @@ pictures: preflight $(VENV)/.installed-docs
 comparison: preflight $(VENV)/.installed-docs
 	@$(BIN)/python -m scripts.comparison
 	@$(BIN)/python -m scripts.reference
+
+# The wheel in every Python that is here, outside the checkout.
+pythons: preflight $(VENV)/.installed-test
+	@$(BIN)/python -m scripts.pythons
 
 train: preflight $(VENV)/.installed-train
 	@$(BIN)/python examples/digits/train.py
