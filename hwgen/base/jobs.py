@@ -53,10 +53,21 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def end_workers() -> None:
-    """End all worker processes at once, in the middle of their jobs."""
-    for process in multiprocessing.active_children():
-        process.terminate()
+@contextmanager
+def ending(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """A pool that is gone when this ends: on Ctrl-C and SIGTERM at once, in the middle of jobs.
+
+    The caller's other processes are left alone; the pool must have begun none before.
+    """
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
@@ -70,17 +81,13 @@ def workers() -> Iterator[Executor]:
     if scheduler is None:
         pool = ProcessPoolExecutor(os.cpu_count(), initializer=begin_worker)
         try:
-            yield pool
+            with ending(pool):
+                yield pool
         except BrokenProcessPool:
             raise HwgenError(
                 "a worker process was killed, perhaps because memory ran out; finished work "
                 "is kept, run again to resume"
             ) from None
-        except (KeyboardInterrupt, SystemExit):
-            end_workers()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
         return
     try:
         from distributed import Client, KilledWorker

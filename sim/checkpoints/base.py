@@ -149,6 +149,12 @@ class TernaryTensor(ABC):
         weights.setflags(write=False)
         return weights
 
+    def check(self) -> None:  # noqa: B027 (most formats have nothing to check)
+        """NotTernaryError where the weights may show that they are not ternary, and do.
+
+        Most formats hold nothing else, and nothing is read.
+        """
+
     def part(self, name: str, first: int, count: int) -> TernaryTensor:
         """Some rows as a matrix of that name: one of several that are stored as one."""
         return RowPart(self.file, name, self.offset, count, self.in_features, self, first)

@@ -17,10 +17,18 @@ from sim.checkpoints.json_values import optional_value, read_object, size_value
 from sim.checkpoints.opening import Checkpoint
 from sim.checkpoints.rotary import Rotary, rotary_of_config, rotary_of_gguf
 
-FAMILIES = ("bitnet", "llama", "qwen")
+FAMILIES = ("bitnet", "llama", "qwen2", "qwen3")
 HIDDEN_ACTS = ("relu2", "silu")
-_GGUF_RELU2 = ("bitnet-b1.58", "bitnet-25")
-"""Architectures of GGUF whose gate is relu2 in the programs that run them; of others it is silu."""
+_GGUF_ACTS = {
+    "bitnet-b1.58": "relu2",
+    "bitnet-25": "relu2",
+    "llama": "silu",
+    "qwen2": "silu",
+    "qwen3": "silu",
+}
+"""Gates by ``general.architecture``, since no key of the file gives them: what llama.cpp and its
+fork for BitNet compute. For "bitnet" that is silu, but 2B4T is converted to it too, and has relu2.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class DecoderConfig:
     rms_norm_eps: of every norm; above 0. inner_norm_eps: of norms inside linear layers, or None.
     tied: the embedding is also the matrix of the logits; None: where there is no other.
     max_positions: tokens that a sequence may have, or None for any number.
+    norms, biases: what every decoder layer has to have, as `Family` says; biases by role.
     int8: the model was trained with activations of 8 bits.
     """
 
@@ -46,6 +55,8 @@ class DecoderConfig:
     rotary: Rotary
     tied: bool | None
     max_positions: int | None
+    norms: tuple[str, ...]
+    biases: tuple[str, ...]
     int8: bool
 
 
@@ -73,8 +84,7 @@ def _of_config(checkpoint: Checkpoint, sizes: Architecture, wanted: Wanted) -> D
     config = checkpoint.config
     assert config is not None
     file, values = config.file, read_object(config.file)
-    act = "silu" if config.hidden_act is None else config.hidden_act
-    _require(file, "hidden_act", act, HIDDEN_ACTS)
+    _require(file, "hidden_act", config.hidden_act, HIDDEN_ACTS)
     if config.rms_norm_eps is None:
         raise CheckpointError(f"{file}: rms_norm_eps: should be a number, not missing")
     window = size_value(file, values, "sliding_window", None)
@@ -87,12 +97,14 @@ def _of_config(checkpoint: Checkpoint, sizes: Architecture, wanted: Wanted) -> D
         source=file,
         architecture=sizes,
         vocab_size=size_value(file, values, "vocab_size"),
-        hidden_act=act,
+        hidden_act=str(config.hidden_act),
         rms_norm_eps=config.rms_norm_eps,
         inner_norm_eps=None if quantization is None else quantization.inner_norm_eps,
         rotary=rotary_of_config(file, values),
         tied=bool(optional_value(file, values, "tie_word_embeddings", bool)),
         max_positions=size_value(file, values, "max_position_embeddings", None),
+        norms=wanted.family.norms,
+        biases=_biases(file, values, wanted.family),
         int8=quantization is not None,
     )
 
@@ -101,6 +113,11 @@ def _of_gguf(checkpoint: Checkpoint, sizes: Architecture, family: Family) -> Dec
     header = checkpoint.header
     assert header is not None
     name = str(header.values["general.architecture"])
+    if name not in _GGUF_ACTS:
+        raise CheckpointError(
+            f"{header.file}: general.architecture: {name!r} does not tell whether the gate is "
+            "relu2 or silu, and no key of the file does; use the release with config.json"
+        )
     eps = header.values.get(f"{name}.attention.layer_norm_rms_epsilon")
     if not isinstance(eps, float) or not 0 < eps < 1:
         raise CheckpointError(
@@ -117,14 +134,28 @@ def _of_gguf(checkpoint: Checkpoint, sizes: Architecture, family: Family) -> Dec
         source=header.file,
         architecture=sizes,
         vocab_size=None,
-        hidden_act="relu2" if name in _GGUF_RELU2 else "silu",
+        hidden_act=_GGUF_ACTS[name],
         rms_norm_eps=eps,
         inner_norm_eps=None,
         rotary=rotary_of_gguf(header.file, name, header.values, sizes.head_dim, family.rotary),
         tied=None,
         max_positions=positions if type(positions) is int and positions > 0 else None,
+        norms=family.norms,
+        biases=family.biases,
         int8=family.name == "bitnet",
     )
+
+
+def _biases(file: Path, values: dict[str, Any], family: Family) -> tuple[str, ...]:
+    """Roles of the linear layers that must have a bias."""
+    keys = {"attention_bias": ("q", "k", "v", "o"), "mlp_bias": ("gate", "up", "down")}
+    asked = [
+        role
+        for key, roles in keys.items()
+        if optional_value(file, values, key, bool)
+        for role in roles
+    ]
+    return (*family.biases, *asked)
 
 
 def _require(file: Path, key: str, found: Any, legal: tuple[str, ...]) -> None:

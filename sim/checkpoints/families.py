@@ -24,6 +24,8 @@ class Family:
     roles: linear layers of each decoder layer, in order of evaluation.
     keys: of config.json for each size; the first that is there counts.
     fused: roles of a matrix whose name means something else in other families.
+    norms, biases: of every decoder layer, beside its two norms, and of the linear layers named; a
+        decoder that lacks one is not whole.
     rotary: which elements of a head are turned together in GGUF files: "halves" (i and i + half)
         or "pairs" (2i and 2i + 1), for which llama.cpp's converter reorders the rows of q and k.
         Hugging Face's files always have halves.
@@ -35,6 +37,8 @@ class Family:
     roles: tuple[str, ...] = ROLES
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    norms: tuple[str, ...] = ()
+    biases: tuple[str, ...] = ()
     rotary: str = "halves"
 
     def size_keys(self, size: str) -> tuple[str, ...]:
@@ -53,8 +57,14 @@ _KEYS = {
 
 FAMILIES = (
     Family("llama", ("llama", "mistral"), ("llama",), rotary="pairs"),
-    Family("bitnet", ("bitnet",), ("bitnet", "bitnet-b1.58", "bitnet-25")),
-    Family("qwen", ("qwen2", "qwen3"), ("qwen2", "qwen3")),
+    Family(
+        "bitnet",
+        ("bitnet",),
+        ("bitnet", "bitnet-b1.58", "bitnet-25"),
+        norms=("attn_sub_norm", "ffn_sub_norm"),
+    ),
+    Family("qwen2", ("qwen2",), ("qwen2",), biases=("q", "k", "v")),
+    Family("qwen3", ("qwen3",), ("qwen3",), norms=("q_norm", "k_norm")),
     Family("phi3", ("phi3",), ("phi3",), fused={"ffn_up": ("gate", "up")}),
     Family(
         "falcon",

@@ -142,16 +142,11 @@ class _Collector:
             return
         for part, entry in parts.items():
             role = other_role(name)
+            self.others[entry.type_name] += 1
             if role is not None and part == "weight":
-                reason = f"{role}, no linear layer of every token"
-                self.aside.append(LeftOut(entry.name, entry.shape, entry.type_name, reason))
-            if role is not None or is_side(entry.name):
-                self.others[entry.type_name] += 1
-            else:
-                self.strays.append(
-                    LeftOut(entry.name, entry.shape, entry.type_name, "of unknown meaning")
-                )
-                self.others[entry.type_name] += 1
+                self.aside.append(_left_out(entry, role))
+            elif role is None and not is_side(entry.name):
+                self.strays.append(_left_out(entry, "of unknown meaning"))
 
     def _unnamed(self, name: str, weights: Entry, parts: dict[str, Entry]) -> bool:
         """Take a ternary matrix of unknown role, where nothing says which matrices there are."""
@@ -160,6 +155,7 @@ class _Collector:
             return False
         try:
             tensor = self.read(weights, _companions(parts), None)
+            tensor.check()
         except NotTernaryError:
             return False
         self._keep(Matrix(None, tensor.name, tensor, *_vectors(parts, tensor)))
@@ -182,9 +178,7 @@ class _Collector:
             tensor = self.read(weights, _companions(parts), whole)
         except NotTernaryError as error:
             self.failed |= set(keys)
-            self.not_ternary.append(
-                LeftOut(weights.name, weights.shape, weights.type_name, error.reason)
-            )
+            self.not_ternary.append(_left_out(weights, error.reason))
             self.others[weights.type_name] += 1
             return
         found = (tensor.out_features, tensor.in_features)
@@ -195,14 +189,28 @@ class _Collector:
             )
         bias, norm = _vectors(parts, tensor)
         if len(roles) == 1 or not shapes:
-            self._keep(Matrix(layer, "+".join(roles), tensor, bias, norm))
+            self._offer(Matrix(layer, "+".join(roles), tensor, bias, norm), weights)
             return
         first = 0
         for role, (rows, _) in zip(roles, shapes, strict=True):
             part = tensor.part(f"{tensor.name}[{role}]", first, rows)
             cut = None if bias is None else bias.rows(first, rows)
-            self._keep(Matrix(layer, role, part, cut, norm))
+            self._offer(Matrix(layer, role, part, cut, norm), weights)
             first += rows
+
+    def _offer(self, matrix: Matrix, weights: Entry) -> None:
+        """Keep a matrix, if its weights are ternary."""
+        tensor = matrix.tensor
+        try:
+            tensor.check()
+        except NotTernaryError as error:
+            self.failed.add((matrix.layer, matrix.role))
+            name = weights.name if tensor.stored == weights.name else tensor.name
+            shape = (tensor.out_features, tensor.in_features)
+            self.not_ternary.append(LeftOut(name, shape, weights.type_name, error.reason))
+            self.others[weights.type_name] += 1
+            return
+        self._keep(matrix)
 
     def _stray_linear(self, layer: int | None, weights: Entry) -> None:
         """A linear layer that the model does not have."""
@@ -211,7 +219,7 @@ class _Collector:
         reason = "no linear layer of this family"
         if layer is not None and layer >= count:
             reason = f"of layer {layer}, where there are {count}"
-        self.strays.append(LeftOut(weights.name, weights.shape, weights.type_name, reason))
+        self.strays.append(_left_out(weights, reason))
         self.others[weights.type_name] += 1
 
     def _keep(self, matrix: Matrix) -> None:
@@ -279,6 +287,10 @@ def collect(
     missing, what is not ternary, and what nobody expects.
     """
     return _Collector(path, entries, wanted, read).finish(partial)
+
+
+def _left_out(entry: Entry, reason: str) -> LeftOut:
+    return LeftOut(entry.name, entry.shape, entry.type_name, reason)
 
 
 def _companions(parts: dict[str, Entry]) -> Companions:

@@ -23,6 +23,7 @@ from sim.checkpoints.kind import ACCEPTED, identify, refuse
 from sim.checkpoints.master import MasterTensor, Quantise
 from sim.checkpoints.matrices import (
     PARTS,
+    Collection,
     Companions,
     Entry,
     LeftOut,
@@ -62,17 +63,14 @@ class Reading:
 class Checkpoint:
     """The ternary matrices of a model, their weights unread, and what else its files hold.
 
-    left_out: matrices that are not counted, each with the reason.
-    others: how many tensors it has, beside those of its linear layers, of each type.
+    found: its linear layers, what is left out, and the rest.
     wanted: its sizes, or why they are not known.
     config: config.json, if there is one. header: of a GGUF file.
     entries: all tensors by name. reader: makes a matrix of one of them.
     """
 
     path: Path
-    matrices: tuple[Matrix, ...]
-    left_out: tuple[LeftOut, ...]
-    others: Counter[str]
+    found: Collection
     wanted: Wanted | str
     config: CheckpointConfig | None
     header: GgufHeader | None
@@ -89,6 +87,21 @@ class Checkpoint:
             if part != "weight" and f"{layer}.{part}" in self.entries
         }
         return self.reader(entry, parts, None)
+
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Linear layers in order of evaluation."""
+        return self.found.matrices
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Matrices that are not counted, each with the reason."""
+        return self.found.left_out
+
+    @property
+    def others(self) -> Counter[str]:
+        """How many tensors there are, beside those of linear layers, of each type."""
+        return self.found.others
 
     @property
     def tensors(self) -> tuple[TernaryTensor, ...]:
@@ -134,18 +147,9 @@ def _open_gguf(path: Path, how: Reading) -> Checkpoint:
     known = _known(path, wanted, how)
     found = collect(path, model.entries, known, reader, how.partial)
     _check_used(path, how, reader.used | numbers.used)
+    _check_inner_norms(found.matrices, None)
     entries = {entry.name: entry for entry in model.entries}
-    return Checkpoint(
-        path,
-        found.matrices,
-        found.left_out,
-        found.others,
-        wanted,
-        None,
-        model.header,
-        entries,
-        reader,
-    )
+    return Checkpoint(path, found, wanted, None, model.header, entries, reader)
 
 
 def _open_safetensors(path: Path, config: CheckpointConfig | None, how: Reading) -> Checkpoint:
@@ -161,17 +165,7 @@ def _open_safetensors(path: Path, config: CheckpointConfig | None, how: Reading)
     found = collect(path, tensors.entries.values(), known, reader, how.partial)
     _check_used(path, how, reader.used | reader.numbers.used)
     _check_inner_norms(found.matrices, config)
-    return Checkpoint(
-        path,
-        found.matrices,
-        found.left_out,
-        found.others,
-        wanted,
-        config,
-        None,
-        dict(tensors.entries),
-        reader,
-    )
+    return Checkpoint(path, found, wanted, config, None, dict(tensors.entries), reader)
 
 
 def _known(path: Path, wanted: Wanted | str, how: Reading) -> Wanted | None:
@@ -198,7 +192,7 @@ class _Numbers:
         self.how, self.model_parallel, self.convention = how, model_parallel, convention
         self.used: set[str] = set()
 
-    def __call__(self, entry: Stored, parts: Companions, shape: Shape | None) -> TernaryTensor:
+    def __call__(self, entry: Stored, parts: Companions) -> TernaryTensor:
         if entry.dtype not in DTYPES:
             raise NotTernaryError(entry.where, entry.dtype)
         if len(entry.shape) != 2 or 0 in entry.shape:
@@ -218,10 +212,7 @@ class _Numbers:
             assert self.convention is not None
             check_scale_tensor(scale, out_features, in_features)
             convention = self.convention()
-        tensor = UnpackedTensor(*place, self.model_parallel, scale, convention)
-        if shape is None or shape == (out_features, in_features):
-            tensor.scales()  # Whether it is ternary shows in its weights alone.
-        return tensor
+        return UnpackedTensor(*place, self.model_parallel, scale, convention)
 
 
 class _SafetensorsReader:
@@ -239,6 +230,11 @@ class _SafetensorsReader:
 
     def __call__(self, entry: Entry, parts: Companions, shape: Shape | None) -> TernaryTensor:
         assert isinstance(entry, Stored)
+        if (scale := parts.get("scale")) is not None:
+            raise CheckpointError(
+                f"{scale.where}: a scale should be named weight_scale, of which it is known how it "
+                "applies; use another release"
+            )
         if entry.dtype == "U8":
             scale = parts.get("weight_scale")
             if scale is None:
@@ -255,7 +251,7 @@ class _SafetensorsReader:
                 "master weights; give --quantise absmean to make them ternary, or use the release "
                 "with packed weights"
             )
-        return self.numbers(entry, parts, shape)
+        return self.numbers(entry, parts)
 
     def _convention(self) -> ScaleConvention:
         if self.recorded is not None:

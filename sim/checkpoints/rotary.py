@@ -112,32 +112,32 @@ def _positive(file: Path, key: str, value: float) -> float:
 def rotary_of_gguf(
     file: Path, name: str, values: Mapping[str, Any], head_dim: int, pairs: str
 ) -> Rotary:
-    """``rope.freq_base`` and ``rope.scaling`` of architecture ``name``."""
-    theta = values.get(f"{name}.rope.freq_base", 10000.0)
+    """``rope.freq_base`` and ``rope.scaling`` of architecture ``name``.
+
+    What is missing means what llama.cpp reads into it (``llama_model::load_hparams``): base 10000,
+    and linear scaling by ``rope.scaling.factor``, in older files ``rope.scale_linear``, or by 1.
+    """
     turned = values.get(f"{name}.rope.dimension_count", head_dim)
     if turned != head_dim:
         raise CheckpointError(
             f"{file}: {name}.rope.dimension_count: should be the {head_dim} of a head, not "
             f"{brief(turned)}; this decoder turns whole heads"
         )
-    kind = values.get(f"{name}.rope.scaling.type", "none")
+    kind = values.get(f"{name}.rope.scaling.type", "linear")
     if kind not in ("none", "linear"):
         raise CheckpointError(
             f"{file}: {name}.rope.scaling.type: should be 'none' or 'linear', not {brief(kind)}; "
             "this decoder computes nothing else"
         )
-    linear = 1.0
-    if kind == "linear":
-        linear = _number(file, f"{name}.rope.scaling.factor", values)
-    if not isinstance(theta, float):
-        raise CheckpointError(
-            f"{file}: {name}.rope.freq_base: should be a number, not {brief(theta)}"
-        )
-    return Rotary(_positive(file, f"{name}.rope.freq_base", theta), linear, pairs=pairs)
+    keys = (f"{name}.rope.scaling.factor", f"{name}.rope.scale_linear")
+    given = [key for key in keys if key in values] if kind == "linear" else []
+    linear = _number(file, given[0], values) if given else 1.0
+    base = f"{name}.rope.freq_base"
+    theta = _number(file, base, values) if base in values else 10000.0
+    return Rotary(theta, linear, pairs=pairs)
 
 
 def _number(file: Path, key: str, values: Mapping[str, Any]) -> float:
-    value = values.get(key)
-    if not isinstance(value, float):
-        raise CheckpointError(f"{file}: {key}: should be a number, not {brief(value)}")
-    return _positive(file, key, value)
+    if not isinstance(values[key], float):
+        raise CheckpointError(f"{file}: {key}: should be a number, not {brief(values[key])}")
+    return _positive(file, key, values[key])

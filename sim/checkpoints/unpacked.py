@@ -53,6 +53,9 @@ class UnpackedTensor(RealTensor):
     def scales(self) -> Scales:
         return self._scales
 
+    def check(self) -> None:
+        self.scales()
+
     @cached_property
     def _scales(self) -> Scales:
         """The scales, for which all weights are read."""

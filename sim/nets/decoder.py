@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from sim.checkpoints import Checkpoint, CheckpointError, TernaryLayer
 from sim.checkpoints.decoder_config import DecoderConfig, decoder_config
-from sim.nets.decoder_weights import DecoderLayer, DecoderWeights, Floats, read_weights
+from sim.nets.decoder_weights import DecoderLayer, DecoderWeights, read_weights
 from sim.nets.network import (
     Matmul,
     check_finite,
@@ -35,6 +35,7 @@ from sim.nets.network import (
     rms_norm,
 )
 from sim.nets.quantise import activations_absmax
+from sim.nets.table import Floats
 from sim.nets.vocabulary import PromptError, Vocabulary, find_vocabulary
 
 Record = Callable[[str, NDArray[np.int8], NDArray[np.int64]], None]

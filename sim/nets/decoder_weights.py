@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sim.checkpoints import (
     Checkpoint,
     CheckpointError,
-    Scales,
+    NotTernaryError,
     TernaryLayer,
-    TernaryTensor,
     read_layer,
 )
 from sim.checkpoints.decoder_config import DecoderConfig
@@ -24,12 +18,9 @@ from sim.checkpoints.families import is_side
 from sim.checkpoints.layer import read_vector
 from sim.checkpoints.matrices import Entry
 from sim.checkpoints.storage import Stored
+from sim.nets.table import Floats, RealRows, Table, TernaryRows
 
-Floats = NDArray[np.float64]
 REAL_DTYPES = ("BF16", "F16", "F32", "F64")
-KEPT_NUMBERS = 1 << 23
-"""Numbers of a table that are kept as float64; a larger one is read some rows at a time."""
-BLOCK_NUMBERS = 1 << 22
 _LAYER = re.compile(r"(?:.*\.)?(?:layers|blk)\.([0-9]{1,9})\.(.+)")
 _NORMS = {
     "input_norm": ("input_layernorm", "attn_norm"),
@@ -44,60 +35,6 @@ _OPTIONAL = ("attn_sub_norm", "ffn_sub_norm", "q_norm", "k_norm")
 _FINAL = ("norm", "output_norm")
 _EMBEDDING = ("embed_tokens", "token_embd")
 _HEAD = ("lm_head", "output")
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A matrix (rows, columns) of real or ternary weights, in the type in which it is stored."""
-
-    stored: Stored | TernaryTensor
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        if isinstance(self.stored, TernaryTensor):
-            return self.stored.out_features, self.stored.in_features
-        rows, columns = self.stored.shape
-        return rows, columns
-
-    def rows(self, indices: NDArray[np.int64]) -> Floats:
-        """Some rows, (len(indices), columns)."""
-        if self._kept is not None:
-            return self._kept[indices]
-        return np.stack([self._block(row, row + 1)[0] for row in indices.tolist()])
-
-    def times(self, x: Floats) -> Floats:
-        """``x @ matrix.T``, (T, rows): every token by the same operations whatever T is."""
-        blocks = [[block @ token for token in x] for block in self._blocks()]
-        return np.concatenate([np.stack(of_tokens) for of_tokens in blocks], axis=1)
-
-    def _blocks(self) -> Iterator[Floats]:
-        rows, columns = self.shape
-        if self._kept is not None:
-            yield self._kept
-            return
-        step = max(4, BLOCK_NUMBERS // columns // 4 * 4)
-        for first in range(0, rows, step):
-            yield self._block(first, min(first + step, rows))
-
-    @cached_property
-    def _kept(self) -> Floats | None:
-        rows, columns = self.shape
-        return self._block(0, rows) if rows * columns <= KEPT_NUMBERS else None
-
-    def _block(self, first: int, last: int) -> Floats:
-        count = last - first
-        if isinstance(self.stored, Stored):
-            return read_vector(self.stored.rows(first, count))
-        scales = self._scales.of_rows(first, count, self.shape[0])
-        values = self.stored.part(self.stored.name, first, count).weights().astype(np.float64)
-        bands = np.repeat(scales.values, count // len(scales.values), axis=0)
-        each = np.repeat(bands, values.shape[1] // bands.shape[1], axis=1)
-        return values * each if scales.convention == "multiply" else values / each
-
-    @cached_property
-    def _scales(self) -> Scales:
-        assert isinstance(self.stored, TernaryTensor)
-        return self.stored.scales()
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +84,12 @@ def read_weights(checkpoint: Checkpoint, config: DecoderConfig) -> DecoderWeight
         "q_norm": sizes.head_dim,
         "k_norm": sizes.head_dim,
     }
-    # One layer tells whether all have them.
-    kinds = [kind for kind in _NORMS if kind not in _OPTIONAL or reader.has(0, kind)]
+    # Of norms that are not of the family, one layer tells whether all have them.
+    kinds = [
+        kind
+        for kind in _NORMS
+        if kind not in _OPTIONAL or kind in config.norms or reader.has(0, kind)
+    ]
     layers = []
     for i in range(sizes.layers):
         gains: dict[str, Any] = dict.fromkeys(_OPTIONAL) | {
@@ -159,6 +100,12 @@ def read_weights(checkpoint: Checkpoint, config: DecoderConfig) -> DecoderWeight
                 f"{checkpoint.path}: layer {i} should have all of its linear layers, not lack "
                 f"{', '.join(lacking)}; a decoder cannot be partial"
             )
+        for role in config.biases:
+            if linear[i][role].bias is None:
+                raise CheckpointError(
+                    f"{checkpoint.path}: {linear[i][role].name}: should have a bias, by "
+                    f"{config.source.name}; download the model again"
+                )
         layers.append(DecoderLayer(linear[i], **gains))
     embedding = reader.table(_EMBEDDING)
     if embedding is None:
@@ -238,12 +185,21 @@ class _Reader:
             return None
         self.used.add(entry.name)
         if isinstance(entry, Stored) and entry.dtype in REAL_DTYPES:
-            if len(entry.shape) != 2:
+            if len(entry.shape) != 2 or 0 in entry.shape:
                 raise CheckpointError(
                     f"{entry.where}: should be a matrix, not of shape {list(entry.shape)}"
                 )
-            return Table(entry)
-        return Table(self.checkpoint.read(entry))
+            return Table(RealRows(entry))
+        try:
+            return Table(TernaryRows(self.checkpoint.read(entry)))
+        except NotTernaryError:
+            if isinstance(entry, Stored):
+                raise
+        from sim.checkpoints.gguf.header import GgufTensor  # These load gguf, which takes a while.
+        from sim.checkpoints.gguf.quantised import QuantisedRows
+
+        assert isinstance(entry, GgufTensor)
+        return Table(QuantisedRows(entry))
 
     def check_all_used(self) -> None:
         """CheckpointError for a tensor that would change the result if it were not ignored."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from sim.nets.decoder import Decoder, Record
-from sim.nets.decoder_weights import Floats
 from sim.nets.network import Matmul
+from sim.nets.table import Floats
 from sim.nets.vocabulary import TOKENISER_FILE, PromptError
 
 

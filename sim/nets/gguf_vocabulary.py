@@ -38,7 +38,6 @@ WORDS = {
     "qwen2": _QWEN2,
     "gpt-2": _GPT2,
     "gpt2": _GPT2,
-    "default": _GPT2,
 }
 """Words by ``tokenizer.ggml.pre``; published in the tokenizer.json of Llama 3, Qwen 2 and GPT-2."""
 
@@ -91,11 +90,12 @@ def _check_id(header: GgufHeader, key: str, token: int, tokens: list[str]) -> No
 
 
 def _byte_level(header: GgufHeader, ids: dict[str, int]) -> Tokenizer:
-    name = header.values.get("tokenizer.ggml.pre", "default")
+    name = header.values.get("tokenizer.ggml.pre")
     if name not in WORDS:
         raise CheckpointError(
-            f"{header.file}: tokenizer.ggml.pre: should be one of {', '.join(WORDS)}, "
-            f"not {brief(name)}; put the model's tokenizer.json beside config.json instead"
+            f"{header.file}: tokenizer.ggml.pre: should be one of {', '.join(WORDS)}, not "
+            f"{'missing' if name is None else brief(name)}; put the model's tokenizer.json beside "
+            "the file"
         )
     merges = []
     for merge in header.texts("tokenizer.ggml.merges"):

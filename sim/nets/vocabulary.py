@@ -96,13 +96,13 @@ def character_tokenizer(characters: str) -> Tokenizer:
 
 
 def find_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
-    """The tokeniser of a checkpoint: its tokenizer.json, or the vocabulary in its GGUF file.
+    """The tokeniser of a checkpoint: tokenizer.json beside it, or the vocabulary in a GGUF file.
 
     None if there is none; CheckpointError if it cannot be used.
     """
     path = checkpoint.path
     file = (path if path.is_dir() else path.parent) / TOKENISER_FILE
-    if checkpoint.header is not None:
+    if checkpoint.header is not None and not file.exists():
         if "tokenizer.ggml.model" not in checkpoint.header.values:
             return None
         from sim.nets.gguf_vocabulary import gguf_vocabulary  # Loads gguf, which takes a while.

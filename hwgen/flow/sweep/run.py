@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from costmodel.explore.pareto import ParetoFront
 from hwgen.base.errors import ConfigError, HwgenError
-from hwgen.base.jobs import begin_worker, end_workers
+from hwgen.base.jobs import begin_worker, ending
 from hwgen.base.lock import alone
 from hwgen.base.yamlfile import Source
 from hwgen.flow.sweep.evaluate import BLOCK, Evaluator, Tally, limits
@@ -229,23 +229,19 @@ def _make(work: Work, parts: PartFiles, missing: list[int]) -> Iterator[int]:
         initargs=(work.plan, work.layout, parts.folder),
     )
     try:
-        waiting = iter(missing)
-        running = {pool.submit(_make_one, part) for part in islice(waiting, QUEUE)}
-        while running:
-            ready, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(_make_one, part) for part in islice(waiting, len(ready))}
-            for future in ready:
-                yield future.result()
+        with ending(pool):
+            waiting = iter(missing)
+            running = {pool.submit(_make_one, part) for part in islice(waiting, QUEUE)}
+            while running:
+                ready, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(_make_one, part) for part in islice(waiting, len(ready))}
+                for future in ready:
+                    yield future.result()
     except BrokenProcessPool:
         raise HwgenError(
             f"{parts.folder}: a process of the sweep was killed, by hand or for want of memory; "
             f"the parts so far are kept: {AGAIN}, with fewer --jobs if memory was short"
         ) from None
-    except (KeyboardInterrupt, SystemExit):
-        end_workers()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _expected_seconds(plan: SweepPlan, layout: Layout) -> float:

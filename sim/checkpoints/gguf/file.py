@@ -118,7 +118,7 @@ class GgufReader:
         model: GgufModel,
         layout: I2sLayout | None,
         convention: ScaleConvention | None,
-        of_numbers: Callable[[Stored, Companions, Shape | None], TernaryTensor],
+        of_numbers: Callable[[Stored, Companions], TernaryTensor],
     ) -> None:
         self.model, self.layout, self.convention = model, layout, convention
         self.of_numbers = of_numbers
@@ -132,7 +132,7 @@ class GgufReader:
                     f"{outer.file}: {outer.name}, byte {outer.offset}: should belong to a packed "
                     f"matrix, not to one of {entry.dtype}; convert the model again"
                 )
-            return self.of_numbers(entry, {}, shape)
+            return self.of_numbers(entry, {})
         assert isinstance(entry, GgufTensor)
         if entry.type_id != I2_S and entry.type_id not in _BLOCKS:
             raise NotTernaryError(entry.where, _UNREAD.get(entry.type_id, entry.type_name))

@@ -154,29 +154,25 @@ class GgufHeader:
 
     def texts(self, key: str) -> list[str]:
         """The texts of an array; CheckpointError if it is none."""
-        place, kind, count = self.arrays.get(key, (0, -1, 0))
-        if kind != TEXT:
-            raise CheckpointError(
-                f"{self.file}: {key}: should be texts, not {'missing' if kind < 0 else 'numbers'}; "
-                "convert the model again"
-            )
-        with self.file.open("rb") as stream:
-            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        with data:
-            parser = _Parser(self.file, data, place)
-            return [parser.text() for _ in range(count)]
+        return self._array(key, (TEXT,), "texts")
 
     def numbers(self, key: str) -> list[Scalar]:
         """The numbers of an array; CheckpointError if it is none."""
+        return self._array(key, tuple(SCALARS), "numbers")
+
+    def _array(self, key: str, kinds: tuple[int, ...], what: str) -> list[Any]:
         place, kind, count = self.arrays.get(key, (0, -1, 0))
-        if kind not in SCALARS:
+        if kind not in kinds:
+            shown = "missing" if kind < 0 else "texts" if kind == TEXT else "numbers"
             raise CheckpointError(
-                f"{self.file}: {key}: should be numbers, not {'missing' if kind < 0 else 'texts'}; "
-                "convert the model again"
+                f"{self.file}: {key}: should be {what}, not {shown}; convert the model again"
             )
         with self.file.open("rb") as stream:
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         with data:
+            if kind == TEXT:
+                parser = _Parser(self.file, data, place)
+                return [parser.text() for _ in range(count)]
             return list(struct.unpack_from(f"<{count}{SCALARS[kind]}", data, place))
 
 

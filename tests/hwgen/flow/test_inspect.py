@@ -91,7 +91,7 @@ def test_json(inspect, tmp_path):
                 "name": "lm_head.weight",
                 "shape": [7, 6],
                 "type": "F16",
-                "reason": "output head, no linear layer of every token",
+                "reason": "output head",
             },
         ],
         "others": {"I32": 1, "F16": 2},

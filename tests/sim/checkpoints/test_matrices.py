@@ -155,6 +155,50 @@ def test_parts_of_a_fused_matrix_have_scales_of_their_own(tmp_path):
     assert matrices[1, "k"].name == "model.layers.1.self_attn.qkv_proj[k]"
 
 
+def test_scales_of_parts_and_the_number_of_shards(tmp_path):
+    """Each part has two bands, as many as shards; the fused rows have no such bands."""
+    tensors = fused("self_attn.qkv_proj", "mlp.gate_up_proj")
+    name = "model.layers.0.self_attn.qkv_proj.weight"
+    parts = [
+        ternary(SHAPES[role], seed) * np.repeat(scales, SHAPES[role][0] // 2)[:, None]
+        for seed, (role, scales) in enumerate({"q": (1, 2), "k": (3, 4), "v": (5, 6)}.items())
+    ]
+    tensors[name] = np.concatenate(parts).astype(np.float16)
+    config = LLAMA | {"pretraining_model_parallel": 2}
+    matrices = found(open_checkpoint(write_folder(tmp_path, tensors, config)))
+    assert matrices[0, "k"].scales().values.tolist() == [[3], [4]]
+    assert matrices[0, "v"].scales().values.tolist() == [[5], [6]]
+
+
+def test_one_part_of_a_fused_matrix_is_not_ternary(tmp_path):
+    tensors = fused("self_attn.qkv_proj", "mlp.gate_up_proj")
+    tensors["model.layers.1.self_attn.qkv_proj.weight"][QUERIES, :2] = [0.25, 0.125]
+    folder = write_folder(tmp_path, tensors, LLAMA)
+    name = "model.layers.1.self_attn.qkv_proj[k]"
+    assert f"13 are as they should be: 1 not ternary ({name}, F16: should hold" in refusal(
+        open_checkpoint, folder
+    )
+    checkpoint = open_checkpoint(folder, PARTIAL)
+    assert [(item.name, item.shape) for item in checkpoint.left_out] == [(name, (KEYS, HIDDEN))]
+    assert (1, "q") in found(checkpoint)
+    assert (1, "k") not in found(checkpoint)
+
+
+def test_scales_and_norms_that_nobody_reads(tmp_path):
+    """A wrong name must not leave a scale out, nor a norm in a GGUF file without an epsilon."""
+    name = "model.layers.0.mlp.up_proj"
+    tensors = stored() | {f"{name}.scale": np.ones(1, np.float32)}
+    folder = write_folder(tmp_path, tensors, LLAMA)
+    assert f"{name}.scale, byte " in refusal(open_checkpoint, folder)
+    assert "a scale should be named weight_scale" in refusal(open_checkpoint, folder)
+    file = tmp_path / "m.gguf"
+    inner = IN_GGUF | {"blk.0.attn_q.norm.weight": np.ones(HIDDEN)}
+    file.write_bytes(gguf(metadata(), inner))
+    assert "a norm inside a linear layer should come with use_rms_norm" in refusal(
+        open_checkpoint, file
+    )
+
+
 def test_a_fused_matrix_of_packed_rows(tmp_path):
     """Rows of a part lie in several quarters of the packed ones."""
     names = {f"model.layers.{i}.{HF[role]}": SHAPES[role] for i in range(LAYERS) for role in "o"}
@@ -203,7 +247,7 @@ def test_opt_has_no_gate_and_names_of_its_own(tmp_path):
     assert list(found(checkpoint)) == [(layer, role) for layer in range(LAYERS) for role in names]
     assert all(matrix.bias is not None for matrix in checkpoint.matrices)
     (left,) = checkpoint.left_out
-    assert left.reason == "embedding of positions, no linear layer of every token"
+    assert left.reason == "embedding of positions"
 
 
 FALCON = {

@@ -200,8 +200,8 @@ def test_silu_of_extremes():
 CONFIG_FAULTS = {
     "other_family": (
         {"model_type": "phi3"},
-        "should be a decoder of family bitnet, llama, qwen, not phi3; nothing else is computed "
-        "here",
+        "should be a decoder of family bitnet, llama, qwen2, qwen3, not phi3; nothing else is "
+        "computed here",
     ),
     "other_model": (
         {"model_type": "gemma"},
@@ -220,6 +220,10 @@ CONFIG_FAULTS = {
     "gelu": (
         {"hidden_act": "gelu"},
         "hidden_act: should be 'relu2' or 'silu', not 'gelu'; this decoder computes nothing else",
+    ),
+    "no_act": (
+        {"hidden_act": None},
+        "hidden_act: should be 'relu2' or 'silu', not None; this decoder computes nothing else",
     ),
     "no_eps": ({"rms_norm_eps": None}, "rms_norm_eps: should be a number, not missing"),
     "no_theta": ({"rope_theta": None}, "rope_theta: should be a number above 0, not missing"),

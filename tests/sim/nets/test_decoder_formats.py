@@ -15,6 +15,7 @@ from sim.nets.decoder import Decoder
 from sim.nets.network import golden_matmul
 from tests.support.decoder_models import (
     BITNET,
+    CASES,
     HEAD_DIM,
     LAYERS,
     LLAMA,
@@ -60,8 +61,8 @@ def pairwise(weights, heads):
     return weights.reshape(heads, 2, HEAD_DIM // 2, -1).swapaxes(1, 2).reshape(weights.shape)
 
 
-def write_gguf(path, model: Model, name: str, **more):
-    """The model as llama.cpp's converter writes it."""
+def write_gguf(path, model: Model, name: str, keys=None, extra=None):
+    """The model as llama.cpp's converter writes it. keys: more metadata; extra: more tensors."""
     config = model.config
     writer = gguf.GGUFWriter(path, name)
     writer.add_block_count(LAYERS)
@@ -73,8 +74,11 @@ def write_gguf(path, model: Model, name: str, **more):
     writer.add_context_length(12)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_theta"])
-    for key, value in more.items():
-        getattr(writer, key)(value)
+    for key, value in (keys or {}).items():
+        write = writer.add_string if isinstance(value, str) else writer.add_float32
+        write(f"{name}.{key}", value)
+    for tensor, values in (extra or {}).items():
+        writer.add_tensor(tensor, values)
     for stored, values in (real_weights(model) | model.real).items():
         base = stored.removesuffix(".weight")
         layer, _, part = base.removeprefix("model.layers.").partition(".")
@@ -95,83 +99,72 @@ def write_gguf(path, model: Model, name: str, **more):
     return path
 
 
-RELU2, SILU = BITNET, BITNET | {"hidden_act": "silu"}
+EPS = float(np.float32(1e-5))
 IN_GGUF = {
     "llama": (LLAMA, "llama"),
-    "bitnet": (SILU, "bitnet"),
-    "bitnet-b1.58": (RELU2, "bitnet-b1.58"),
+    "bitnet-b1.58": (BITNET, "bitnet-b1.58"),
+    "untied": (BITNET | {"tie_word_embeddings": False}, "bitnet-25"),
     "qwen2": (LLAMA | {"model_type": "qwen2"}, "qwen2"),
     "qwen3": (LLAMA | {"model_type": "qwen3"}, "qwen3"),
-    "tied": (SILU | {"tie_word_embeddings": True}, "bitnet"),
 }
 
 
 @pytest.mark.parametrize(("config", "name"), IN_GGUF.values(), ids=IN_GGUF)
 def test_a_gguf_file_gives_the_logits_of_the_original(tmp_path, config, name):
-    model = random_model(config | {"rms_norm_eps": float(np.float32(1e-5))})
+    model = random_model(config | {"rms_norm_eps": EPS})
     wanted = logits(load_decoder(model.write(tmp_path / "model")))
     decoder = load_decoder(write_gguf(tmp_path / "m.gguf", model, name))
     assert np.allclose(logits(decoder), wanted, rtol=1e-12, atol=1e-12)
     assert decoder.config.max_positions == 12
 
 
-def test_linear_rope_in_gguf(tmp_path):
-    eps = float(np.float32(1e-5))
-    scaled = LLAMA | {"rope_scaling": {"type": "linear", "factor": 2.5}, "rms_norm_eps": eps}
+def test_an_architecture_that_does_not_tell_the_gate(tmp_path):
+    """2B4T (relu2) and 1bitLLM's models (silu) are both converted to "bitnet"."""
+    file = write_gguf(tmp_path / "m.gguf", random_model(BITNET), "bitnet")
+    assert len(open_checkpoint(file).matrices) == 14
+    with pytest.raises(CheckpointError, match="'bitnet' does not tell whether the gate is relu2"):
+        load_decoder(file)
+
+
+SCALINGS = {
+    "type and factor": {
+        "rope.scaling.type": gguf.RopeScalingType.LINEAR.value,
+        "rope.scaling.factor": 2.5,
+    },
+    "factor alone": {"rope.scaling.factor": 2.5},
+    "older name": {"rope.scale_linear": 2.5},
+}
+
+
+@pytest.mark.parametrize("keys", SCALINGS.values(), ids=SCALINGS)
+def test_linear_rope_in_gguf(tmp_path, keys):
+    """As llama.cpp reads it: without a type it is linear."""
+    scaled = CASES["llama_linear_rope"] | {"rms_norm_eps": EPS}
     model = random_model(scaled)
     wanted = logits(load_decoder(model.write(tmp_path / "model")))
-    more = {"add_rope_scaling_type": gguf.RopeScalingType.LINEAR, "add_rope_scaling_factor": 2.5}
-    decoder = load_decoder(write_gguf(tmp_path / "m.gguf", model, "llama", **more))
+    decoder = load_decoder(write_gguf(tmp_path / "m.gguf", model, "llama", keys))
     assert np.allclose(logits(decoder), wanted, rtol=1e-12, atol=1e-12)
-    more["add_rope_scaling_type"] = gguf.RopeScalingType.YARN
-    file = write_gguf(tmp_path / "yarn.gguf", model, "llama", **more)
+
+
+def test_other_scaling_in_gguf_is_refused(tmp_path):
+    yarn = {"rope.scaling.type": gguf.RopeScalingType.YARN.value, "rope.scaling.factor": 2.5}
+    file = write_gguf(tmp_path / "m.gguf", random_model(LLAMA), "llama", yarn)
     with pytest.raises(CheckpointError, match=r"rope.scaling.type: should be 'none' or 'linear'"):
         load_decoder(file)
 
 
 def test_rotary_factors_in_gguf(tmp_path):
     """Llama 3.1's frequencies, which the converter stores as divisors."""
-    eps = float(np.float32(1e-5))
-    config = LLAMA | {
-        "rope_theta": 1000.0,
-        "rms_norm_eps": eps,
-        "rope_scaling": {
-            "rope_type": "llama3",
-            "factor": 8.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 24,
-        },
-    }
-    model = random_model(config)
+    model = random_model(CASES["llama3_rope"] | {"rms_norm_eps": EPS})
     loops = PlainLoops(model)
     plain = [1000.0 ** (-2 * j / HEAD_DIM) for j in range(HEAD_DIM // 2)]
     factors = np.array([f / loops.frequency(j) for j, f in enumerate(plain)], np.float32)
     wanted = logits(load_decoder(model.write(tmp_path / "model")))
-    real = model.real | {"rope_freqs.weight": factors}
-    for name, extra in (("with", real), ("without", model.real)):
-        NAMES["rope_freqs"] = "rope_freqs"
-        file = tmp_path / f"{name}.gguf"
-        write_with_factors(file, replace(model, real=extra))
+    for extra in ({"rope_freqs.weight": factors}, {}):
+        file = write_gguf(tmp_path / f"{len(extra)}.gguf", model, "llama", extra=extra)
+        # Factors are stored as float32.
         same = np.allclose(logits(load_decoder(file)), wanted, rtol=1e-6, atol=1e-6)
-        assert same == (name == "with")
-
-
-def write_with_factors(path, model):
-    """As `write_gguf`, ``rope_freqs`` under its own name."""
-    factors = model.real.get("rope_freqs.weight")
-    plain = {name: values for name, values in model.real.items() if name != "rope_freqs.weight"}
-    if factors is None:
-        return write_gguf(path, replace(model, real=plain), "llama")
-
-    class Writer(gguf.GGUFWriter):
-        def write_header_to_file(self, *args, **kwargs):
-            self.add_tensor("rope_freqs.weight", factors)
-            super().write_header_to_file(*args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gguf, "GGUFWriter", Writer)
-        return write_gguf(path, replace(model, real=plain), "llama")
+        assert same == bool(extra)
 
 
 def test_unpacked_and_fused_weights(tmp_path):
@@ -216,56 +209,81 @@ def test_scales_of_groups_are_added_up_by_segment(tmp_path):
     assert logits(decoder) == pytest.approx(np.array(wanted), rel=1e-9, abs=1e-9)
 
 
-def test_a_ternary_embedding_and_head(tmp_path):
-    """As Bonsai's: TQ2_0 like the rest; nothing is said of them but that they are looked up."""
-    rng = np.random.default_rng(5)
-    sizes = {"hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4}
-    shapes = {"attn_q": (256, 256), "attn_k": (128, 256), "attn_v": (128, 256)}
-    shapes |= {"attn_output": (256, 256), "ffn_gate": (512, 256), "ffn_up": (512, 256)}
-    shapes |= {"ffn_down": (256, 512)}
-    table = rng.integers(-1, 2, (300, 256)) * np.repeat(2.0 ** rng.integers(-3, 2, 300), 256)[
-        :, None
-    ].reshape(300, 256)
+WIDE = {  # Rows of 256, for types in blocks.
+    "attn_q": (256, 256),
+    "attn_k": (128, 256),
+    "attn_v": (128, 256),
+    "attn_output": (256, 256),
+    "ffn_gate": (512, 256),
+    "ffn_up": (512, 256),
+    "ffn_down": (256, 512),
+}
+
+
+def write_wide(path, embedding, head):
+    """A decoder whose embedding and head are (bytes, type): quantised by the library."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_embedding_length(256)
+    writer.add_feed_forward_length(512)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
     qtype = gguf.GGMLQuantizationType.TQ2_0
+    for seed, (name, shape) in enumerate(WIDE.items()):
+        values = np.random.default_rng(seed).integers(-1, 2, shape).astype(np.float32)
+        packed = gguf.quants.quantize(values, qtype)
+        writer.add_tensor(f"blk.0.{name}.weight", packed, raw_dtype=qtype)
+    for name in ("blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"):
+        writer.add_tensor(f"{name}.weight", np.ones(256, np.float32))
+    for name, (data, kind) in {"token_embd": embedding, "output": head}.items():
+        writer.add_tensor(f"{name}.weight", data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
 
-    def write(path, ternary_table):
-        writer = gguf.GGUFWriter(path, "llama")
-        writer.add_block_count(1)
-        writer.add_embedding_length(sizes["hidden_size"])
-        writer.add_feed_forward_length(sizes["intermediate_size"])
-        writer.add_head_count(4)
-        writer.add_head_count_kv(2)
-        writer.add_layer_norm_rms_eps(1e-5)
-        for name, shape in shapes.items():
-            values = np.random.default_rng(len(name)).integers(-1, 2, shape).astype(np.float32)
-            packed = gguf.quants.quantize(values, qtype)
-            writer.add_tensor(f"blk.0.{name}.weight", packed, raw_dtype=qtype)
-        for name in ("attn_norm", "ffn_norm"):
-            writer.add_tensor(f"blk.0.{name}.weight", np.ones(256, np.float32))
-        writer.add_tensor("output_norm.weight", np.ones(256, np.float32))
-        for name in ("token_embd", "output"):
-            if ternary_table:
-                packed = gguf.quants.quantize(table.astype(np.float32), qtype)
-                writer.add_tensor(f"{name}.weight", packed, raw_dtype=qtype)
-            else:
-                writer.add_tensor(f"{name}.weight", table.astype(np.float32))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        return path
 
-    decoders = [load_decoder(write(tmp_path / f"{t}.gguf", t)) for t in (True, False)]
+STORED = ["TQ1_0", "TQ2_0", "Q8_0", "Q4_0", "Q5_1", "BF16", "Q4_K", "Q6_K"]
+
+
+@pytest.mark.parametrize("kept", [1 << 23, 0], ids=["kept", "in blocks"])
+@pytest.mark.parametrize("name", STORED)
+def test_embeddings_and_heads_in_the_types_of_ggml(tmp_path, monkeypatch, name, kept):
+    """As llama-quantize stores them beside TQ2_0: equal to what the library decodes, as F32."""
+    monkeypatch.setattr("sim.nets.table.KEPT_NUMBERS", kept)
+    monkeypatch.setattr("sim.nets.table.BLOCK_NUMBERS", 256 * 64)
+    kind = gguf.GGMLQuantizationType[name]
+    rng = np.random.default_rng(5)
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    try:
+        values = rng.standard_normal((300, 256)).astype(np.float32)
+        packed = gguf.quants.quantize(values, kind)
+    except NotImplementedError:  # The library decodes only: any bytes, with small scales.
+        packed = rng.integers(0, 256, (300, 256 // block, size), np.uint8)
+        half = np.frombuffer(np.float16(0.01).tobytes(), np.uint8)
+        for at in {"Q4_K": (0, 2), "Q6_K": (size - 2,)}[name]:
+            packed[:, :, at : at + 2] = half
+        packed = packed.reshape(300, -1)
+    plain = gguf.quants.dequantize(packed, kind), gguf.GGMLQuantizationType.F32
+    files = [
+        write_wide(tmp_path / f"{i}.gguf", table, table)
+        for i, table in enumerate(((packed, kind), plain))
+    ]
+    decoders = [load_decoder(file) for file in files]
     assert decoders[0].vocab_size == 300
-    assert np.array_equal(*(logits(decoder, [3, 299, 7]) for decoder in decoders))
+    ids = [3, 299, 7]
+    assert np.array_equal(logits(decoders[0], ids), logits(decoders[1], ids))
+    assert np.array_equal(logits(decoders[0], ids[:1])[0], logits(decoders[0], ids)[0])
 
 
 def test_large_tables_are_read_by_blocks(tmp_path, monkeypatch):
     """As the embedding of a vocabulary of 128,000 is."""
     folder = random_model(LLAMA).write(tmp_path)
     wanted = logits(load_decoder(folder))
-    monkeypatch.setattr("sim.nets.decoder_weights.KEPT_NUMBERS", 0)
-    monkeypatch.setattr("sim.nets.decoder_weights.BLOCK_NUMBERS", 1)
+    monkeypatch.setattr("sim.nets.table.KEPT_NUMBERS", 0)
+    monkeypatch.setattr("sim.nets.table.BLOCK_NUMBERS", 1)
     decoder = load_decoder(folder)
     assert np.allclose(logits(decoder), wanted, rtol=1e-12)
     one = np.concatenate([logits(decoder, IDS[:1])])
@@ -280,3 +298,27 @@ def test_a_decoder_cannot_be_partial(tmp_path):
     folder = replace(model, ternary=ternary, scales=scales).write(tmp_path)
     with pytest.raises(CheckpointError, match="not lack up; a decoder cannot be partial"):
         Decoder.load(open_checkpoint(folder, Reading(partial=True)))
+
+
+LACKING = {
+    "head norms of Qwen 3": (LLAMA | {"model_type": "qwen3"}, "self_attn.q_norm"),
+    "inner norms of BitNet": (BITNET, "mlp.ffn_sub_norm"),
+    "biases of Qwen 2": (LLAMA | {"model_type": "qwen2"}, "self_attn.k_proj.bias"),
+}
+
+
+@pytest.mark.parametrize(("config", "part"), LACKING.values(), ids=LACKING)
+def test_what_a_family_has_must_be_there(tmp_path, config, part):
+    """In every layer: where all lack it, none of them would tell."""
+    model = random_model(config)
+    real = {name: values for name, values in model.real.items() if f".{part}" not in name}
+    assert len(real) == len(model.real) - LAYERS
+    folder = replace(model, real=real).write(tmp_path)
+    with pytest.raises(CheckpointError, match=r"no such tensor|should have a bias, by config"):
+        load_decoder(folder)
+
+
+def test_biases_that_config_asks_for(tmp_path):
+    folder = random_model(LLAMA | {"attention_bias": True}).write(tmp_path)
+    with pytest.raises(CheckpointError, match="q_proj: should have a bias, by config"):
+        load_decoder(folder)

@@ -144,11 +144,21 @@ def test_control_tokens_are_no_text(tmp_path, trained):
 
 FAULTS = {
     "model": ("bert", {}, "tokenizer.ggml.model: should be 'gpt2' or 'llama', not 'bert'"),
-    "no merges": ("gpt2", {}, "tokenizer.ggml.merges: should be texts, not missing"),
+    "no merges": (
+        "gpt2",
+        {"add_tokenizer_pre": "qwen2"},
+        "tokenizer.ggml.merges: should be texts, not missing",
+    ),
+    "no pre": (
+        "gpt2",
+        {"add_token_merges": []},
+        "tokenizer.ggml.pre: should be one of llama3, llama-v3, llama-bpe, falcon3, falcon_e, "
+        "qwen2, gpt-2, gpt2, not missing; put the model's tokenizer.json beside the file",
+    ),
     "pre": ("gpt2", {"add_tokenizer_pre": "poro"}, "tokenizer.ggml.pre: should be one of llama3, "),
     "merge": (
         "gpt2",
-        {"add_token_merges": ["a z"]},
+        {"add_token_merges": ["a z"], "add_tokenizer_pre": "qwen2"},
         "tokenizer.ggml.merges: should be of two tokens into a third, not 'a z'",
     ),
     "scores": (
