@@ -5,12 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import Thread
+from threading import Thread, current_thread, main_thread
+from typing import Any
 
 from hwgen.base.errors import ConfigError, HwgenError
 
@@ -18,6 +19,7 @@ EXECUTORS = ("local", "dask")
 RETRIES = 3
 """How often a job is given to another worker of a cluster when its own dies."""
 CONNECT = "10s"
+ENDING = (signal.SIGINT, signal.SIGTERM)
 _scheduler: ContextVar[str | None] = ContextVar("scheduler", default=None)
 
 
@@ -38,11 +40,60 @@ def executor(kind: str, scheduler: str | None) -> Iterator[None]:
         _scheduler.reset(token)
 
 
-def begin_worker() -> None:
-    """What every worker process does first: it leaves Ctrl-C to its parent, and ends with it."""
+class Pool(ProcessPoolExecutor):
+    """Worker processes that leave Ctrl-C to their parent, and end with it.
+
+    prepare: what each of them does first, with ``arguments``; it can be pickled.
+    """
+
+    def __init__(
+        self,
+        processes: int | None,
+        prepare: Callable[..., None] | None = None,
+        arguments: tuple[Any, ...] = (),
+        start: str | None = None,
+    ) -> None:
+        context = multiprocessing.get_context(start)
+        super().__init__(processes, context, _begin_worker, (prepare, *arguments))
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As of any executor; processes begin here, and a signal waits until they have."""
+        with _signals_held():
+            return super().submit(*args, **kwargs)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Signals that would end this process take effect afterwards.
+
+    A process that begins meanwhile has them blocked until `_begin_worker`: an interpreter that is
+    interrupted while it starts, or whose parent is, ends with a traceback.
+    """
+    if current_thread() is not main_thread():  # Where Python handles no signals.
+        yield
+        return
+    seen: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: seen.append(number)) for number in ENDING
+    }
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if seen:
+        signal.raise_signal(seen[0])
+
+
+def _begin_worker(prepare: Callable[..., None] | None, *arguments: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     Thread(target=_end_with_parent, daemon=True).start()
+    if prepare is not None:
+        prepare(*arguments)
 
 
 def _end_with_parent() -> None:
@@ -54,7 +105,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def ending(pool: ProcessPoolExecutor) -> Iterator[None]:
+def ending(pool: Pool) -> Iterator[None]:
     """A pool that is gone when this ends: on Ctrl-C and SIGTERM at once, in the middle of jobs.
 
     The caller's other processes are left alone; the pool must have begun none before.
@@ -79,7 +130,7 @@ def workers() -> Iterator[Executor]:
     """
     scheduler = _scheduler.get()
     if scheduler is None:
-        pool = ProcessPoolExecutor(os.cpu_count(), initializer=begin_worker)
+        pool = Pool(os.cpu_count())
         try:
             with ending(pool):
                 yield pool

@@ -6,10 +6,9 @@ Parts of the space are evaluated by all processors
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +19,7 @@ import pyarrow as pa
 
 from costmodel.explore.pareto import ParetoFront
 from hwgen.base.errors import ConfigError, HwgenError
-from hwgen.base.jobs import begin_worker, ending
+from hwgen.base.jobs import Pool, ending
 from hwgen.base.lock import alone
 from hwgen.base.yamlfile import Source
 from hwgen.flow.sweep.evaluate import BLOCK, Evaluator, Tally, limits
@@ -207,7 +206,6 @@ _worker: _Worker | None = None
 
 def _start(plan: SweepPlan, layout: Layout, folder: Path) -> None:
     global _worker
-    begin_worker()
     _worker = _Worker(plan, layout, folder)
 
 
@@ -222,12 +220,8 @@ def _make(work: Work, parts: PartFiles, missing: list[int]) -> Iterator[int]:
         worker = _Worker(work.plan, work.layout, parts.folder)
         yield from map(worker.make, missing)
         return
-    pool = ProcessPoolExecutor(
-        work.forecast.jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(work.plan, work.layout, parts.folder),
-    )
+    arguments = (work.plan, work.layout, parts.folder)
+    pool = Pool(work.forecast.jobs, _start, arguments, start="spawn")
     try:
         with ending(pool):
             waiting = iter(missing)
