@@ -10,7 +10,7 @@ JOBS ?= 2
 .DELETE_ON_ERROR:
 .PHONY: run test test-long lint bench calibrate validate train clean preflight
 .PHONY: train-lm train-lm-ternary train-lm-float
-.PHONY: docs reference pictures comparison pythons
+.PHONY: docs reference pictures comparison pythons against
 
 run: preflight $(VENV)/.installed
 	@$(BIN)/hwgen sweep examples/bitnet-2b4t.yaml
@@ -55,6 +55,10 @@ comparison: preflight $(VENV)/.installed-docs
 pythons: preflight $(VENV)/.installed-test
 	@$(BIN)/python -m scripts.pythons
 
+# Decoders and vocabularies against transformers and SentencePiece.
+against: preflight $(VENV)/.installed-against
+	@$(BIN)/python -m scripts.against_others
+
 train: preflight $(VENV)/.installed-train
 	@$(BIN)/python examples/digits/train.py
 
@@ -96,6 +100,11 @@ $(VENV)/.installed-train: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-train-lm: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing hwgen with PyTorch (a few minutes the first time) …" >&2
 	@$(PIP) --editable '.[train-lm]'
+	@touch $@
+
+$(VENV)/.installed-against: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing hwgen with transformers (a few minutes the first time) …" >&2
+	@$(PIP) --editable '.[against]'
 	@touch $@
 
 clean:
