@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.checkpoints import Reading, open_checkpoint
+from sim.checkpoints import Reading, open_checkpoint, read_layer
 from tests.support.checkpoint_files import (
     BITNET,
     F32,
@@ -153,6 +153,20 @@ def test_parts_of_a_fused_matrix_have_scales_of_their_own(tmp_path):
         "down": [[0.5]],
     }
     assert matrices[1, "k"].name == "model.layers.1.self_attn.qkv_proj[k]"
+
+
+def test_a_fused_bias_is_cut_like_its_matrix(tmp_path):
+    tensors = fused("self_attn.qkv_proj", "mlp.gate_up_proj")
+    bias = np.arange(QUERIES + 2 * KEYS, dtype=np.float32)
+    tensors["model.layers.1.self_attn.qkv_proj.bias"] = bias
+    checkpoint = open_checkpoint(write_folder(tmp_path, tensors, LLAMA))
+    biases = {
+        matrix.role: read_layer(matrix).bias for matrix in checkpoint.matrices if matrix.layer == 1
+    }
+    assert biases["q"].tolist() == bias[:QUERIES].tolist()
+    assert biases["k"].tolist() == bias[QUERIES : QUERIES + KEYS].tolist()
+    assert biases["v"].tolist() == bias[QUERIES + KEYS :].tolist()
+    assert biases["o"] is None
 
 
 def test_scales_of_parts_and_the_number_of_shards(tmp_path):

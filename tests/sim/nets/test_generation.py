@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -146,6 +147,16 @@ def test_refused_before_the_first_pass(change, message, decoder):
     with pytest.raises(PromptError) as caught:
         generate(decoder, **arguments, matmul=golden_matmul)
     assert str(caught.value) == message
+
+
+def test_a_token_that_ends_the_text(decoder):
+    """It is the last one; without it the same text goes on."""
+    whole = "".join(generate(decoder, "ab", 8, golden_matmul, seed=5, temperature=3.0))
+    end = decoder.vocabulary.encode(whole[3])[0]
+    stopping = replace(decoder, vocabulary=replace(decoder.vocabulary, stops=frozenset({end})))
+    text = "".join(generate(stopping, "ab", 8, golden_matmul, seed=5, temperature=3.0))
+    assert text == whole[: whole.index(whole[3]) + 1]
+    assert len(text) < len(whole)
 
 
 def test_all_positions_can_be_used(decoder):

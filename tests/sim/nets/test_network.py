@@ -11,7 +11,7 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from sim.checkpoints import (
     CheckpointError,
@@ -278,6 +278,27 @@ def test_load(tmp_path):
     loaded = Network.load(open_checkpoint(write(tmp_path)))
     assert [layer.weights.shape for layer in loaded.layers] == [(3, 2), (2, 3)]
     assert (loaded.activation, loaded.rms_norm_eps) == ("relu2", 1e-6)
+
+
+def test_norms_inside_layers(tmp_path):
+    """By hand: the network's norm, then the layer's with its gains and its own epsilon."""
+    quantization = {"quant_method": "bitnet", "linear_class": "autobitlinear"}
+    quantization |= {"use_rms_norm": True, "rms_norm_eps": 0.5}
+    folder = write(tmp_path, ((3, 2),), quantization_config=quantization, rms_norm_eps=1e-9)
+    tensors = load_file(folder / "model.safetensors")
+    gains = np.array([3.0, -0.5], np.float32)
+    save_file(tensors | {"layers.0.rms_norm.weight": gains}, folder / "model.safetensors")
+    loaded = Network.load(open_checkpoint(folder))
+    assert loaded.inner_norm_eps == 0.5
+    (only,) = loaded.layers
+    x = np.array([3.0, 4.0]) / sqrt((3**2 + 4**2) / 2)
+    x = x / sqrt((x @ x) / 2 + 0.5) * gains
+    scale = 127 / np.abs(x).max()
+    wanted = only.weights.astype(float) @ np.round(x * scale) * 0.5 / scale
+    assert loaded.infer([[3, 4]], golden_matmul)[0] == pytest.approx(wanted, rel=1e-6)
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"layers\.0: should have rms_norm\.weight"):
+        Network.load(open_checkpoint(folder))
 
 
 LOAD_FAULTS = {

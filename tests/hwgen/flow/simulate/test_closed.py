@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,17 @@ import pytest
 from costmodel.cells.technology import load_technology
 from hwgen.base.errors import ConfigError
 from hwgen.flow.estimate import estimate
+from hwgen.flow.inspect import inspect
 from hwgen.flow.simulate.closed import draw, simulate
 from hwgen.spec.schedule import Run
 from hwgen.spec.structure import structure
 from hwgen.spec.system import System, load_system
 from hwgen.tables.simulate import simulate_tables
+from sim.checkpoints import Reading
 from sim.workload.workload import of_zoo
 from sim.workload.zoo import load_model, model_names
+from tests.sim.checkpoints import test_matrices as whole_models
+from tests.support.checkpoint_files import write_folder
 
 CORE = "kind: lut\nmu: 2\ntables: 32\nports: 32\nmax_in_features: 6912\nmax_out_features: 6912\n"
 
@@ -131,6 +136,54 @@ def test_systems_are_read_beside_their_core(core):
 def test_a_shard_of_inputs_takes_a_run_of_its_own():
     layers = {layer.role: layer.shape.segments for layer in of_zoo(load_model("trilm-3.9b")).layers}
     assert layers == {"q": 1, "k": 1, "v": 1, "o": 6, "gate": 1, "up": 1, "down": 6}
+
+
+def test_layers_in_several_runs_are_told(core, hwgen_cli):
+    outcome = hwgen_cli("simulate", "trilm-3.9b", core)
+    said = " ".join(outcome.out.split())
+    assert "Scales change along the inputs of o, down: each layer is 6 runs, added up" in said
+    assert "Scales change" not in hwgen_cli("simulate", "bitnet-2b4t", core).out
+
+
+def test_a_model_is_whole_or_says_what_it_lacks(core, tmp_path, hwgen_cli):
+    """The same answer from every command and from Python, and the same cycles of the same model."""
+    tensors = whole_models.stored()
+    folder = write_folder(tmp_path / "whole", tensors, whole_models.LLAMA)
+    cycles = simulate(folder, core).cycles
+    fused = whole_models.fused("self_attn.qkv_proj", "mlp.gate_up_proj")
+    other = write_folder(tmp_path / "fused", fused, whole_models.LLAMA)
+    assert simulate(other, core).cycles == cycles
+    lost = "model.layers.1.mlp.down_proj.weight"
+    del tensors[lost]
+    folder = write_folder(tmp_path / "lacking", tensors, whole_models.LLAMA)
+    said = "13 are as they should be: 1 missing (layer 1: down)"
+    for request in (lambda: simulate(folder, core), lambda: inspect(folder)):
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            request()
+    for arguments in (
+        ("inspect", folder),
+        ("simulate", folder, core),
+        ("simulate", folder, core, "--rtl"),
+        ("simulate", folder, core, "--prompt", "a"),
+        ("verify", core, "--model", folder),
+    ):
+        outcome = hwgen_cli(*arguments)
+        assert outcome.code == 2
+        assert said in outcome.err
+    result = simulate(folder, core, how=Reading(partial=True))
+    one = structure(result.system.core).schedule.cycles([Run(1, 20, 12)])
+    assert result.cycles == cycles - one
+    left = {"name": "layers.1.down", "shape": (12, 20), "type": None, "reason": "missing"}
+    assert result.to_dict()["left_out"] == [left]
+    outcome = hwgen_cli("simulate", folder, core, "--partial")
+    assert outcome.code == 0
+    assert "Not counted, missing: layers.1.down." in outcome.out
+    content = json.loads(hwgen_cli("simulate", folder, core, "--partial", "--json").out)
+    assert content["left_out"] == [left | {"shape": [12, 20]}]
+    assert (
+        "--partial: is of checkpoints"
+        in hwgen_cli("simulate", "bitnet-2b4t", core, "--partial").err
+    )
 
 
 def test_pictures_are_drawn(core, tmp_path):

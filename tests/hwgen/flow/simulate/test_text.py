@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import hwgen.flow.simulate.text as flow
 from hwgen.base.errors import ConfigError
@@ -83,6 +85,35 @@ def test_a_wrong_core_is_noticed(model, damaged_emit):
     run = simulate_text(model, model.parent / "core.yaml", PROMPT, tokens=3, rtl=True)
     assert run.match is False
     assert "first in model.layers.0.self_attn.q_proj" in run.fault()
+
+
+def test_a_text_that_ends_early_counts_its_own_tokens(model):
+    whole = simulate_text(model, model.parent / "core.yaml", PROMPT, tokens=6)
+    end = CHARACTERS.index(whole.text[2])
+    (model / "config.json").write_text(json.dumps(BITNET | {"eos_token_id": [end]}))
+    run = simulate_text(model, model.parent / "core.yaml", PROMPT, tokens=6)
+    assert run.text == whole.text[: whole.text.index(whole.text[2]) + 1]
+    assert run.tokens == len(run.text) < whole.tokens == 6
+    assert run.predicted == whole.predicted[: run.tokens]
+    (model / "config.json").write_text(json.dumps(BITNET | {"eos_token_id": "x"}))
+    with pytest.raises(ConfigError, match="eos_token_id: should be a token id or a list of them"):
+        simulate_text(model, model.parent / "core.yaml", PROMPT, tokens=6)
+
+
+def test_a_model_of_other_activations_is_told(tmp_path, model, hwgen_cli):
+    """Weights that are ternary without BitNet's quantization_config."""
+    assert simulate_text(model, model.parent / "core.yaml", PROMPT, tokens=1).note is None
+    other = random_model(BITNET)
+    config = {key: value for key, value in BITNET.items() if key != "quantization_config"}
+    tensors = other.real | {f"{k}.weight": w.astype(np.float16) for k, w in other.ternary.items()}
+    folder = other.write(tmp_path / "other")
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    run = simulate_text(folder, model.parent / "core.yaml", PROMPT, tokens=1)
+    assert run.to_dict()["note"].startswith("The model was not trained with activations of 8 bits")
+    options = ["--prompt", PROMPT, "--tokens", "1"]
+    outcome = hwgen_cli("simulate", folder, model.parent / "core.yaml", *options)
+    assert "was not trained with activations of 8 bits" in outcome.out
 
 
 def test_what_cannot_be_written_is_refused(model):

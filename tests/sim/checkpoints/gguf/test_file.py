@@ -103,6 +103,19 @@ def test_i2s_layouts_by_hand(tmp_path, layout):
         assert tensor.scales().values.tolist() == [[1.5]]
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rows_of_an_i2s_matrix(tmp_path, layout):
+    """From any row to any row, though rows are stored four by four or across runs."""
+    weights = ternary((16, 192), 4)
+    file = tmp_path / "m.gguf"
+    file.write_bytes(gguf_bytes({"a": (weights.shape, I2_S, i2s_bytes(weights, layout, 1.5))}))
+    (tensor,) = open_partly(file, layout).tensors
+    for first, count in ((0, 3), (3, 2), (5, 11), (13, 3)):
+        part = tensor.part("part", first, count)
+        assert np.array_equal(part.weights(), weights[first : first + count])
+        assert part.scales().values.tolist() == [[1.5]]
+
+
 def test_i2s_layouts_differ(tmp_path):
     """A wrong layout is legal everywhere and gives other weights: only the option can tell."""
     weights = ternary((8, 256), 1)
